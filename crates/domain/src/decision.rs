@@ -1,0 +1,466 @@
+//! What the engine concluded. Decisions are recorded beside the input that caused them; what each
+//! asks of the outside is derived in `engine::effects`.
+
+use std::fmt;
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::chunk::{ByteRange, Digest};
+use crate::id::{
+    AcoustId, AssignmentId, JobId, PeerId, RecordingId, ReleaseId, SearchId, SourceId, TrackKey,
+};
+use crate::media::AudioFault;
+use crate::observation::{DiskFault, Lookup, LookupFault, TransferFault};
+use crate::score::Ppm;
+use crate::time::Timestamp;
+
+/// Something concluded.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// A job was accepted.
+    JobAdded {
+        /// Its number.
+        job: JobId,
+        /// The edition wanted.
+        release: ReleaseId,
+    },
+    /// A command was not followed.
+    CommandRefused {
+        /// Why.
+        reason: CommandRefusal,
+    },
+    /// A metadata service is asked.
+    LookupPlanned {
+        /// What.
+        lookup: Lookup,
+    },
+    /// A failed lookup will be tried again.
+    LookupDeferred {
+        /// What.
+        lookup: Lookup,
+        /// Why it failed.
+        fault: LookupFault,
+        /// When it is tried again.
+        until: Timestamp,
+    },
+    /// A job waits; its transfers are cut and go on from the bytes held.
+    JobHeld {
+        /// The job.
+        job: JobId,
+        /// What it waits for.
+        reason: HoldReason,
+        /// When it goes on by itself; `None` when a person has to act.
+        until: Option<Timestamp>,
+    },
+    /// A held or failed job goes on.
+    JobResumed {
+        /// The job.
+        job: JobId,
+    },
+    /// A job cannot be done.
+    JobFailed {
+        /// The job.
+        job: JobId,
+        /// Why.
+        reason: JobFailure,
+    },
+    /// A job was stopped by command.
+    JobCancelled {
+        /// The job.
+        job: JobId,
+    },
+    /// Every track of a job stands in the library.
+    JobCompleted {
+        /// The job.
+        job: JobId,
+    },
+    /// A search is sent.
+    SearchPlanned {
+        /// The job it serves.
+        job: JobId,
+        /// Its number.
+        search: SearchId,
+        /// The one track it is for; `None` for the whole album.
+        track: Option<TrackKey>,
+        /// The words.
+        query: String,
+    },
+    /// A track has no source; it will be searched for again.
+    TrackWaiting {
+        /// The track.
+        track: TrackKey,
+        /// When it is searched for again.
+        until: Timestamp,
+    },
+    /// A remote file seems to be a wanted track.
+    SourceFound {
+        /// The track.
+        track: TrackKey,
+        /// Its number within the track.
+        source: SourceId,
+        /// Who has it.
+        peer: PeerId,
+        /// Its path in the peer's words.
+        path: String,
+        /// Its size in bytes.
+        size: u64,
+        /// How well its name and length fit the track.
+        likeness: Ppm,
+    },
+    /// A source has another size than it offered.
+    SourceResized {
+        /// The track.
+        track: TrackKey,
+        /// The source.
+        source: SourceId,
+        /// Size in bytes from now on.
+        size: u64,
+    },
+    /// A source is not asked again for this track.
+    SourceDropped {
+        /// The track.
+        track: TrackKey,
+        /// The source.
+        source: SourceId,
+        /// Why.
+        reason: DropReason,
+    },
+    /// A peer is left alone for a while.
+    PeerRested {
+        /// The track at which it failed.
+        track: TrackKey,
+        /// The peer.
+        peer: PeerId,
+        /// Why.
+        reason: TransferFault,
+        /// When it may be asked again.
+        until: Timestamp,
+    },
+    /// A source is asked for bytes.
+    RangeAssigned {
+        /// The track.
+        track: TrackKey,
+        /// Which attempt at the track.
+        attempt: u16,
+        /// Number of the assignment.
+        assignment: AssignmentId,
+        /// The source.
+        source: SourceId,
+        /// Who has it.
+        peer: PeerId,
+        /// Its path in the peer's words.
+        path: String,
+        /// Size of the whole file in bytes.
+        size: u64,
+        /// The bytes wanted: from the byte held to the end.
+        range: ByteRange,
+        /// Bytes before the range that are read again and compared with those held.
+        overlap: u64,
+        /// Why this source.
+        choice: Choice,
+    },
+    /// An assignment is taken back.
+    AssignmentCut {
+        /// The track.
+        track: TrackKey,
+        /// The assignment.
+        assignment: AssignmentId,
+        /// Why.
+        reason: CutReason,
+    },
+    /// A queued assignment has no better alternative and may wait on.
+    WaitExtended {
+        /// The track.
+        track: TrackKey,
+        /// The assignment.
+        assignment: AssignmentId,
+        /// When alternatives are looked for again.
+        until: Timestamp,
+    },
+    /// Bytes are now part of the track's file.
+    ChunkAccepted {
+        /// The track.
+        track: TrackKey,
+        /// The assignment they came by.
+        assignment: AssignmentId,
+        /// Which bytes.
+        range: ByteRange,
+    },
+    /// Bytes are not used.
+    ChunkRefused {
+        /// The track.
+        track: TrackKey,
+        /// The assignment they came by.
+        assignment: AssignmentId,
+        /// Which bytes.
+        range: ByteRange,
+        /// Why.
+        reason: ChunkRefusal,
+    },
+    /// The bytes held are given up and the track starts anew.
+    AttemptDropped {
+        /// The track.
+        track: TrackKey,
+        /// The attempt given up.
+        attempt: u16,
+        /// Why.
+        reason: AttemptDropReason,
+    },
+    /// Every byte is here.
+    FileAssembled {
+        /// The track.
+        track: TrackKey,
+        /// Which attempt at the track.
+        attempt: u16,
+        /// Size in bytes.
+        size: u64,
+    },
+    /// The file is the recording wanted.
+    TrackVerified {
+        /// The track.
+        track: TrackKey,
+        /// Which attempt at the track.
+        attempt: u16,
+        /// The AcoustID track that proved it.
+        acoustid: AcoustId,
+        /// How alike.
+        score: Ppm,
+        /// Where it is to stand, relative to the music folder.
+        path: String,
+    },
+    /// The file is not what is wanted. Its content is remembered and never fetched again.
+    TrackRefused {
+        /// The track.
+        track: TrackKey,
+        /// Which attempt at the track.
+        attempt: u16,
+        /// BLAKE3 of the whole file.
+        digest: Digest,
+        /// Why.
+        reason: Refusal,
+    },
+    /// The track stands in the library.
+    TrackCompleted {
+        /// The track.
+        track: TrackKey,
+        /// Which attempt at the track.
+        attempt: u16,
+        /// Where, relative to the music folder.
+        path: String,
+    },
+}
+
+/// Why one source was chosen: the terms of the choice.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// Sources that could have been asked at this moment.
+    pub candidates: u32,
+    /// Expected time until the last byte from the chosen one, in milliseconds.
+    pub cost_ms: u64,
+    /// The same of the next best, when there was one.
+    pub next_cost_ms: Option<u64>,
+    /// Whether bytes of another assignment are continued.
+    pub takeover: bool,
+}
+
+/// Why a command was not followed.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommandRefusal {
+    /// A job for this release is already at work or done.
+    Duplicate(JobId),
+    /// There is no such job.
+    UnknownJob(JobId),
+    /// The job is over.
+    JobOver(JobId),
+    /// The job is neither waiting nor failed.
+    NothingToRetry(JobId),
+}
+
+impl fmt::Display for CommandRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duplicate(job) => write!(f, "job {job} already has this release"),
+            Self::UnknownJob(job) => write!(f, "there is no job {job}"),
+            Self::JobOver(job) => write!(f, "job {job} is over"),
+            Self::NothingToRetry(job) => write!(f, "job {job} waits for nothing"),
+        }
+    }
+}
+
+/// What a job waits for.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub enum HoldReason {
+    /// Our disk.
+    Disk(DiskFault),
+    /// A metadata service, after too many attempts.
+    Lookup(LookupFault),
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(fault) => fault.fmt(f),
+            Self::Lookup(fault) => write!(f, "metadata service {fault}"),
+        }
+    }
+}
+
+/// Why a job cannot be done.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub enum JobFailure {
+    /// The release could not be described.
+    Release(LookupFault),
+    /// The release lists no recordings.
+    NoTracks,
+}
+
+impl fmt::Display for JobFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Release(LookupFault::NotFound) => {
+                f.write_str("MusicBrainz knows no release with this ID")
+            }
+            Self::Release(fault) => write!(f, "the release could not be looked up: {fault}"),
+            Self::NoTracks => f.write_str("the release lists no recordings"),
+        }
+    }
+}
+
+/// Why a source is not asked again for a track.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub enum DropReason {
+    /// It gave bytes of a file that was refused.
+    Refused,
+    /// It failed too often; the last fault.
+    Failed(TransferFault),
+    /// Its bytes differ from those held: it is another variant.
+    OtherVariant,
+    /// It began to send content that was refused before.
+    KnownBad,
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("its file was refused"),
+            Self::Failed(fault) => fault.fmt(f),
+            Self::OtherVariant => f.write_str("its bytes differ from those held"),
+            Self::KnownBad => f.write_str("its content was refused before"),
+        }
+    }
+}
+
+/// Why an assignment was taken back.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutReason {
+    /// The process that ran it is gone.
+    Restarted,
+    /// No byte for too long.
+    Stalled,
+    /// Queued for too long while another source is free.
+    QueuedTooLong,
+    /// It sends what is not wanted.
+    BadContent,
+    /// Its job was held or cancelled.
+    JobStopped,
+    /// The session with the server ended before it began.
+    SessionClosed,
+}
+
+impl fmt::Display for CutReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Restarted => "restarted",
+            Self::Stalled => "stalled",
+            Self::QueuedTooLong => "queued too long",
+            Self::BadContent => "bad content",
+            Self::JobStopped => "job stopped",
+            Self::SessionClosed => "session closed",
+        })
+    }
+}
+
+/// Why bytes are not used.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkRefusal {
+    /// No such assignment is open: a late copy.
+    NotAssigned,
+    /// They do not continue the bytes held, or reach past the end.
+    NotNext,
+    /// They begin a file that was refused before.
+    KnownBad,
+}
+
+impl fmt::Display for ChunkRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAssigned => "not assigned",
+            Self::NotNext => "not next",
+            Self::KnownBad => "known bad",
+        })
+    }
+}
+
+/// Why the bytes held were given up.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub enum AttemptDropReason {
+    /// No source is left that has the same file.
+    NoSourceLeft,
+    /// Staging lost them.
+    StagingLost(String),
+}
+
+impl fmt::Display for AttemptDropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSourceLeft => f.write_str("no source has the same file"),
+            Self::StagingLost(detail) => write!(f, "staging lost it: {detail}"),
+        }
+    }
+}
+
+/// Why a whole file is not what is wanted.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It cannot be decoded from start to end.
+    Audio(AudioFault),
+    /// Its length is wrong.
+    WrongDuration {
+        /// The track's length in milliseconds.
+        expected_ms: u64,
+        /// The file's length in milliseconds.
+        actual_ms: u64,
+    },
+    /// It sounds like other recordings: the best match.
+    WrongRecording {
+        /// What it is.
+        found: RecordingId,
+        /// How alike.
+        score: Ppm,
+    },
+    /// AcoustID knows nothing like it, so it cannot be proved.
+    Unidentified,
+    /// The same bytes were refused before.
+    KnownBad,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Audio(fault) => fault.fmt(f),
+            Self::WrongDuration { expected_ms, actual_ms } => write!(
+                f,
+                "wrong length: {}.{} s instead of {}.{} s",
+                actual_ms / 1000,
+                actual_ms % 1000 / 100,
+                expected_ms / 1000,
+                expected_ms % 1000 / 100
+            ),
+            Self::WrongRecording { found, score } => {
+                write!(f, "wrong recording: it is {found} ({score} alike)")
+            }
+            Self::Unidentified => f.write_str("AcoustID knows no such recording"),
+            Self::KnownBad => f.write_str("the same file was refused before"),
+        }
+    }
+}

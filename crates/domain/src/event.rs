@@ -1,0 +1,149 @@
+//! What is recorded: inputs and the decisions they caused, each in an envelope.
+
+use std::fmt;
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::command::Command;
+use crate::decision::{CommandRefusal, Decision};
+use crate::id::JobId;
+use crate::observation::{Lookup, Observation};
+use crate::time::Timestamp;
+
+/// Position in the log: dense, from 1. Zero stands before the first event.
+#[derive(
+    Archive,
+    Serialize,
+    Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+)]
+pub struct Seq(pub u64);
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Everything that can enter the engine.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// Asked by a person.
+    Command(Command),
+    /// Seen outside.
+    Observation(Observation),
+}
+
+/// Everything that can be recorded.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// What entered.
+    Input(Input),
+    /// What was concluded from it.
+    Decision(Decision),
+}
+
+/// One recorded event.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Its position.
+    pub seq: Seq,
+    /// When its input entered.
+    pub at: Timestamp,
+    /// Position of the input that caused it; an input is its own cause.
+    pub cause: Seq,
+    /// What happened.
+    pub event: Event,
+}
+
+impl Event {
+    /// The job that an event belongs to, if it belongs to one. An `AddJob` belongs to none until it
+    /// is accepted; the `JobAdded` that follows does.
+    #[must_use]
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Input(Input::Command(command)) => match command {
+                Command::AddJob { .. } => None,
+                Command::CancelJob { job } | Command::RetryJob { job } => Some(*job),
+            },
+            Self::Input(Input::Observation(seen)) => observation_job(seen),
+            Self::Decision(decision) => decision_job(decision),
+        }
+    }
+}
+
+fn lookup_job(lookup: &Lookup) -> JobId {
+    match lookup {
+        Lookup::Release { job } => *job,
+        Lookup::Identity { track, .. } => track.job,
+    }
+}
+
+fn observation_job(seen: &Observation) -> Option<JobId> {
+    match seen {
+        Observation::ReleaseFetched { job, .. }
+        | Observation::SearchAnswered { job, .. }
+        | Observation::SearchEnded { job, .. } => Some(*job),
+        Observation::LookupFailed { lookup, .. } => Some(lookup_job(lookup)),
+        Observation::PlaceTold { track, .. }
+        | Observation::TransferStarted { track, .. }
+        | Observation::OverlapCompared { track, .. }
+        | Observation::ChunkArrived { track, .. }
+        | Observation::TransferEnded { track, .. }
+        | Observation::FileExamined { track, .. }
+        | Observation::StagingLost { track, .. }
+        | Observation::RecordingIdentified { track, .. }
+        | Observation::FilePublished { track, .. }
+        | Observation::PublishFailed { track, .. }
+        | Observation::FileDiscarded { track, .. } => Some(track.job),
+        Observation::NodeStarted { .. }
+        | Observation::SessionOpened
+        | Observation::SessionClosed { .. }
+        | Observation::UploadEnded { .. }
+        | Observation::DeadlineReached => None,
+    }
+}
+
+fn decision_job(decision: &Decision) -> Option<JobId> {
+    match decision {
+        Decision::JobAdded { job, .. }
+        | Decision::JobHeld { job, .. }
+        | Decision::JobResumed { job }
+        | Decision::JobFailed { job, .. }
+        | Decision::JobCancelled { job }
+        | Decision::JobCompleted { job }
+        | Decision::SearchPlanned { job, .. } => Some(*job),
+        Decision::CommandRefused { reason } => match reason {
+            CommandRefusal::Duplicate(job)
+            | CommandRefusal::JobOver(job)
+            | CommandRefusal::NothingToRetry(job) => Some(*job),
+            CommandRefusal::UnknownJob(_) => None,
+        },
+        Decision::LookupPlanned { lookup } | Decision::LookupDeferred { lookup, .. } => {
+            Some(lookup_job(lookup))
+        }
+        Decision::TrackWaiting { track, .. }
+        | Decision::SourceFound { track, .. }
+        | Decision::SourceResized { track, .. }
+        | Decision::SourceDropped { track, .. }
+        | Decision::PeerRested { track, .. }
+        | Decision::RangeAssigned { track, .. }
+        | Decision::AssignmentCut { track, .. }
+        | Decision::WaitExtended { track, .. }
+        | Decision::ChunkAccepted { track, .. }
+        | Decision::ChunkRefused { track, .. }
+        | Decision::AttemptDropped { track, .. }
+        | Decision::FileAssembled { track, .. }
+        | Decision::TrackVerified { track, .. }
+        | Decision::TrackRefused { track, .. }
+        | Decision::TrackCompleted { track, .. } => Some(track.job),
+    }
+}
