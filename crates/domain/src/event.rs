@@ -34,6 +34,8 @@ impl fmt::Display for Seq {
 }
 
 /// Everything that can enter the engine.
+// Commands are rare and observations are the bulk, so boxing would cost an allocation per event.
+#[allow(clippy::large_enum_variant)]
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub enum Input {
     /// Asked by a person.
