@@ -185,6 +185,8 @@ pub enum Decision {
         assignment: AssignmentId,
         /// Which bytes.
         range: ByteRange,
+        /// BLAKE3 of the bytes.
+        digest: Digest,
     },
     /// Bytes are not used.
     ChunkRefused {
@@ -292,7 +294,7 @@ impl fmt::Display for CommandRefusal {
 pub enum HoldReason {
     /// Our disk.
     Disk(DiskFault),
-    /// A metadata service, after too many attempts.
+    /// A metadata service refused for a reason that waiting does not change.
     Lookup(LookupFault),
 }
 
@@ -363,8 +365,8 @@ pub enum CutReason {
     BadContent,
     /// Its job was held or cancelled.
     JobStopped,
-    /// The session with the server ended before it began.
-    SessionClosed,
+    /// It failed by itself.
+    Failed,
 }
 
 impl fmt::Display for CutReason {
@@ -375,7 +377,7 @@ impl fmt::Display for CutReason {
             Self::QueuedTooLong => "queued too long",
             Self::BadContent => "bad content",
             Self::JobStopped => "job stopped",
-            Self::SessionClosed => "session closed",
+            Self::Failed => "failed",
         })
     }
 }

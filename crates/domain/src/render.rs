@@ -289,7 +289,7 @@ fn decision_fields(decision: &Decision) -> String {
         Decision::WaitExtended { track, assignment, until } => {
             format!("job={track} assignment={assignment} until={}", until.clock())
         }
-        Decision::ChunkAccepted { track, assignment, range } => {
+        Decision::ChunkAccepted { track, assignment, range, digest: _ } => {
             format!("job={track} assignment={assignment} range={range}")
         }
         Decision::ChunkRefused { track, assignment, range, reason } => format!(
