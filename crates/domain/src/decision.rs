@@ -125,6 +125,25 @@ pub enum Decision {
         /// Why.
         reason: DropReason,
     },
+    /// A source gives other bytes than those held, so it is not asked to continue them. It may well
+    /// have the right file: it comes back with the next attempt.
+    SourceSetAside {
+        /// The track.
+        track: TrackKey,
+        /// The attempt it cannot continue.
+        attempt: u16,
+        /// The source.
+        source: SourceId,
+    },
+    /// A source that was dropped for failing is offered again by its peer.
+    SourceReturned {
+        /// The track.
+        track: TrackKey,
+        /// The source.
+        source: SourceId,
+        /// Its size in bytes.
+        size: u64,
+    },
     /// A peer is left alone for a while.
     PeerRested {
         /// The track at which it failed.
@@ -335,8 +354,6 @@ pub enum DropReason {
     Refused,
     /// It failed too often; the last fault.
     Failed(TransferFault),
-    /// Its bytes differ from those held: it is another variant.
-    OtherVariant,
     /// It began to send content that was refused before.
     KnownBad,
 }
@@ -346,7 +363,6 @@ impl fmt::Display for DropReason {
         match self {
             Self::Refused => f.write_str("its file was refused"),
             Self::Failed(fault) => fault.fmt(f),
-            Self::OtherVariant => f.write_str("its bytes differ from those held"),
             Self::KnownBad => f.write_str("its content was refused before"),
         }
     }

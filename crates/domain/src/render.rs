@@ -98,6 +98,8 @@ pub fn name(event: &Event) -> &'static str {
             Decision::SourceFound { .. } => "SourceFound",
             Decision::SourceResized { .. } => "SourceResized",
             Decision::SourceDropped { .. } => "SourceDropped",
+            Decision::SourceSetAside { .. } => "SourceSetAside",
+            Decision::SourceReturned { .. } => "SourceReturned",
             Decision::PeerRested { .. } => "PeerRested",
             Decision::RangeAssigned { .. } => "RangeAssigned",
             Decision::AssignmentCut { .. } => "AssignmentCut",
@@ -252,6 +254,12 @@ fn decision_fields(decision: &Decision) -> String {
         }
         Decision::SourceDropped { track, source, reason } => {
             format!("job={track} source={source} reason={}", Foreign(&reason.to_string()))
+        }
+        Decision::SourceSetAside { track, attempt, source } => {
+            format!("job={track} attempt={attempt} source={source} reason=\"its bytes differ\"")
+        }
+        Decision::SourceReturned { track, source, size } => {
+            format!("job={track} source={source} {size} B")
         }
         Decision::PeerRested { track, peer, reason, until } => format!(
             "job={track} peer={peer} reason={} until={}",

@@ -82,6 +82,8 @@ pub(crate) fn of(state: &State, decision: &Decision, out: &mut Vec<Effect>) {
         | Decision::SourceFound { .. }
         | Decision::SourceResized { .. }
         | Decision::SourceDropped { .. }
+        | Decision::SourceSetAside { .. }
+        | Decision::SourceReturned { .. }
         | Decision::PeerRested { .. }
         | Decision::WaitExtended { .. }
         | Decision::ChunkAccepted { .. }

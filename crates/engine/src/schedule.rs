@@ -11,7 +11,7 @@ use domain::decision::{AttemptDropReason, Choice};
 use domain::score::Ppm;
 use domain::{AssignmentId, ByteRange, Decision, PeerId, SourceId, Timestamp, TrackKey};
 
-use crate::state::{Assignment, Peer, Source, State, TrackJob};
+use crate::state::{Assignment, Peer, Source, Standing, State, TrackJob};
 use crate::{peer, source};
 
 /// Files that fit a track at least this well come before all others.
@@ -60,12 +60,15 @@ fn has_room(state: &State) -> bool {
     state.run.session && state.transfers.open.len() < state.run.policy.transfers as usize
 }
 
-/// Bytes held of a file that nobody has any more are in the way of other files.
+/// Bytes held of a file that nobody can continue are in the way of other files.
 fn stranded(key: TrackKey, track: &TrackJob) -> Option<Decision> {
     let size = track.size.filter(|_| track.held > 0)?;
-    let mut usable = track.usable().peekable();
-    usable.peek()?;
-    usable.all(|(_, source)| source.size != size).then_some(Decision::AttemptDropped {
+    let continued = track.usable().any(|(_, source)| source.size == size);
+    let others = track
+        .sources
+        .iter()
+        .any(|source| matches!(source.standing, Standing::Usable | Standing::SetAside));
+    (others && !continued).then_some(Decision::AttemptDropped {
         track: key,
         attempt: track.attempt,
         reason: AttemptDropReason::NoSourceLeft,

@@ -6,7 +6,7 @@ use domain::observation::{Observation, RemoteFile};
 use domain::{Decision, Event, Input, SourceId, Timestamp, TrackKey};
 
 use crate::likeness;
-use crate::state::{Job, Source, State, TrackPhase};
+use crate::state::{Job, Source, Standing, State, TrackPhase};
 
 pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decision> {
     let Input::Observation(Observation::SearchAnswered { job: id, peer, files, .. }) = input else {
@@ -18,17 +18,25 @@ pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decisio
         let Some((index, likeness)) = best_track(state, job, file) else { continue };
         let key = TrackKey { job: *id, index };
         let track = &job.tracks[usize::from(index)];
-        let known = track.sources.iter().any(|s| s.peer == *peer && s.path == file.path)
-            || found.iter().any(|decision| {
-                matches!(decision, Decision::SourceFound { track, path, .. }
+        let known =
+            (0u32..).zip(&track.sources).find(|(_, s)| s.peer == *peer && s.path == file.path);
+        if let Some((number, source)) = known {
+            if source.standing == Standing::Failed {
+                let source = SourceId(number);
+                found.push(Decision::SourceReturned { track: key, source, size: file.size });
+            }
+            continue;
+        }
+        let twice = found.iter().any(|decision| {
+            matches!(decision, Decision::SourceFound { track, path, .. }
                     if *track == key && *path == file.path)
-            });
+        });
         let found_now = found
             .iter()
             .filter(|d| matches!(d, Decision::SourceFound { track, .. } if *track == key))
             .count();
         let number = u32::try_from(track.sources.len() + found_now).unwrap_or(u32::MAX);
-        if known || number >= state.run.policy.sources_per_track {
+        if twice || number >= state.run.policy.sources_per_track {
             continue;
         }
         found.push(Decision::SourceFound {
@@ -76,7 +84,7 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
                     likeness: *likeness,
                     failures: 0,
                     resized: false,
-                    dropped: false,
+                    standing: Standing::Usable,
                 });
             }
         }
@@ -87,13 +95,28 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
             });
         }
         Event::Decision(Decision::SourceDropped { track, source, reason }) => {
-            change(state, *track, *source, |source| source.dropped = true);
+            let standing = match reason {
+                DropReason::Failed(_) => Standing::Failed,
+                DropReason::Refused | DropReason::KnownBad => Standing::Refused,
+            };
+            change(state, *track, *source, |source| source.standing = standing);
             let size = state.track(*track).and_then(|t| t.source(*source)).map(|s| s.size);
             if let (Some(size), DropReason::KnownBad, Some(track)) =
                 (size, reason, state.track_mut(*track))
             {
                 track.refused_sizes.insert(size);
             }
+        }
+        Event::Decision(Decision::SourceSetAside { track, source, .. }) => {
+            change(state, *track, *source, |source| source.standing = Standing::SetAside);
+        }
+        Event::Decision(Decision::SourceReturned { track, source, size }) => {
+            change(state, *track, *source, |source| {
+                source.standing = Standing::Usable;
+                source.size = *size;
+                source.failures = 0;
+                source.resized = false;
+            });
         }
         Event::Decision(Decision::PeerRested { track, peer, .. }) => {
             if let Some(track) = state.track_mut(*track) {

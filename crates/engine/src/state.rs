@@ -143,7 +143,10 @@ impl TrackJob {
 
     /// Sources that may still be asked, now or after a rest.
     pub fn usable(&self) -> impl Iterator<Item = (SourceId, &Source)> {
-        (0u32..).map(SourceId).zip(&self.sources).filter(|(_, source)| !source.dropped)
+        (0u32..)
+            .map(SourceId)
+            .zip(&self.sources)
+            .filter(|(_, source)| source.standing == Standing::Usable)
     }
 
     /// Forgets the file being assembled and starts with the next attempt.
@@ -155,6 +158,11 @@ impl TrackJob {
         self.held = 0;
         self.head = None;
         self.givers.clear();
+        for source in &mut self.sources {
+            if source.standing == Standing::SetAside {
+                source.standing = Standing::Usable;
+            }
+        }
         self.digest = None;
         self.examined = None;
         self.acoustid = None;
@@ -195,8 +203,21 @@ pub struct Source {
     pub failures: u32,
     /// Whether its size was corrected once.
     pub resized: bool,
-    /// Whether it is never asked again.
-    pub dropped: bool,
+    /// Whether, and how, it is out of use.
+    pub standing: Standing,
+}
+
+/// Whether a source may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Usable,
+    /// Not for the present attempt.
+    SetAside,
+    /// Not until its peer offers the file again.
+    Failed,
+    /// Never.
+    Refused,
 }
 
 /// A lookup that is wanted.

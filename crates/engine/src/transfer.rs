@@ -26,10 +26,10 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
             let Some(open) = open(state, *track, *assignment) else { return Vec::new() };
             vec![
                 cut(*track, *assignment, CutReason::BadContent),
-                Decision::SourceDropped {
+                Decision::SourceSetAside {
                     track: *track,
+                    attempt: state.track(*track).map_or(0, |track| track.attempt),
                     source: open.source,
-                    reason: DropReason::OtherVariant,
                 },
             ]
         }
