@@ -42,26 +42,41 @@ macro_rules! messages {
                 }
             }
 
+            /// The number that tells this message from the others on its connection.
+            pub fn code(&self) -> u32 {
+                match self {
+                    $(Self::$variant { .. } => $value,)*
+                    Self::Unknown { code, .. } => *code,
+                }
+            }
+
+            /// Writes what follows the code.
+            pub fn encode_body(&self) -> Vec<u8> {
+                let mut out = Vec::new();
+                self.write_body(&mut out);
+                out
+            }
+
             /// Writes the whole frame: length, code and body.
             pub fn encode(&self) -> Vec<u8> {
                 let mut out = vec![0; 4];
+                #[allow(clippy::cast_possible_truncation, reason = "codes of this type fit")]
+                let code = self.code() as $code;
+                $crate::wire::pack::Field::write(&code, &mut out);
+                self.write_body(&mut out);
+                $crate::wire::frame::close(&mut out);
+                out
+            }
+
+            fn write_body(&self, out: &mut Vec<u8>) {
                 match self {
                     $(
                         Self::$variant { $($field),* } => {
-                            let code: $code = $value;
-                            $crate::wire::pack::Field::write(&code, &mut out);
-                            $($crate::wire::pack::Field::write($field, &mut out);)*
+                            $($crate::wire::pack::Field::write($field, out);)*
                         }
                     )*
-                    Self::Unknown { code, body } => {
-                        #[allow(clippy::cast_possible_truncation, reason = "codes of this type fit")]
-                        let code = *code as $code;
-                        $crate::wire::pack::Field::write(&code, &mut out);
-                        out.extend_from_slice(body);
-                    }
+                    Self::Unknown { body, .. } => out.extend_from_slice(body),
                 }
-                $crate::wire::frame::close(&mut out);
-                out
             }
 
             /// One strategy per row, so that no row can be added untested.
