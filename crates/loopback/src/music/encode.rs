@@ -34,8 +34,14 @@ pub fn encode_flac(pcm: &Pcm) -> Vec<u8> {
     let samples: Vec<i32> = pcm.samples.iter().copied().map(i32::from).collect();
     let source =
         MemSource::from_samples(&samples, pcm.channels as usize, 16, pcm.sample_rate as usize);
-    let stream = flacenc::encode_with_fixed_block_size(&config, source, FLAC_BLOCK)
+    let mut stream = flacenc::encode_with_fixed_block_size(&config, source, FLAC_BLOCK)
         .expect("16-bit samples from memory always encode");
+    // The encoder takes the last, shorter block for the smallest; the format leaves it out of account
+    // (RFC 9639 section 8.2), and some decoders know none of the frames otherwise.
+    stream
+        .stream_info_mut()
+        .set_block_sizes(FLAC_BLOCK, FLAC_BLOCK)
+        .expect("the block size is within FLAC's range");
     let mut sink = ByteSink::new();
     stream.write(&mut sink).expect("memory takes every byte");
     sink.into_inner()
