@@ -19,15 +19,10 @@ use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
 use crate::ExamineError;
+use crate::header::{self, CHANNELS, SAMPLE_RATES_HZ};
 use crate::ogg;
 use crate::sniff::{Container, Sniffed, sniff};
 use crate::window::Window;
-
-/// Channels of the widest layout in use (22.2); a header that claims more asks for memory only.
-const MAX_CHANNELS: usize = 24;
-
-/// Sample rates music is published at, with room on both sides, in Hz.
-const SAMPLE_RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=768_000;
 
 /// How a stream's audio is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -161,18 +156,15 @@ impl Stream {
         };
         let lacks_end_mark = container == Container::Ogg && !ogg::ends_whole(&mut file, &range)?;
         let window = match container {
-            Container::Flac => match Window::over_flac(file, range)? {
-                Some(window) => window,
-                None => return Err(broken_header("its metadata has no proper start and end")),
-            },
+            Container::Flac => header::flac(file, range)?,
+            Container::Wav => header::wave(file, range)?,
+            Container::Aiff => header::aiff(file, range)?,
             // Unasked, the demuxer guesses a length from the first frame's bit rate.
-            Container::Mp3 | Container::Adts => Window::over(file, range, false)?,
-            Container::Ogg
-            | Container::Mp4
-            | Container::Wav
-            | Container::Aiff
-            | Container::Caf
-            | Container::Matroska => Window::over(file, range, true)?,
+            Container::Mp3 | Container::Adts => Some(Window::over(file, range, false)?),
+            Container::Ogg | Container::Mp4 => Some(Window::over(file, range, true)?),
+        };
+        let Some(window) = window else {
+            return Err(broken_header("the header does not describe any audio"));
         };
         let source = MediaSourceStream::new(Box::new(window), MediaSourceStreamOptions::default());
         let reader = symphonia::default::get_probe()
@@ -188,7 +180,7 @@ impl Stream {
     ) -> Result<Self, ExamineError> {
         let track = reader
             .default_track(TrackType::Audio)
-            .ok_or_else(|| ExamineError::NotAudio("a container with no audio track"))?;
+            .ok_or(ExamineError::NotAudio("a container with no audio track"))?;
         let Some(CodecParameters::Audio(params)) = &track.codec_params else {
             return Err(ExamineError::NotAudio("a container with no audio track"));
         };
@@ -344,7 +336,7 @@ fn bit_depth(codec: Codec, params: &AudioCodecParameters) -> Option<u32> {
 
 fn check_bounds(channels: Option<usize>, rate: Option<u32>) -> Result<(), ExamineError> {
     if let Some(channels) = channels
-        && !(1..=MAX_CHANNELS).contains(&channels)
+        && !CHANNELS.contains(&channels)
     {
         return Err(ExamineError::Unsupported(format!("{channels} channels")));
     }

@@ -8,6 +8,7 @@
 mod examine;
 
 mod decode;
+mod header;
 mod ogg;
 mod sniff;
 mod window;

@@ -1,6 +1,6 @@
 use super::*;
-use crate::compare;
-use crate::specimen::{RATE, aiff, flac, m4a, on_disk, tune, vorbis, wav};
+use crate::specimen::{RATE, aiff, flac, m4a, mp3, on_disk, tune, vorbis, wav};
+use crate::{compare, read_tags};
 
 fn of(bytes: &[u8]) -> Result<Examined, ExamineError> {
     examine(&on_disk(bytes).path)
@@ -86,6 +86,19 @@ fn a_file_filled_up_with_zeros_to_its_size_is_refused() {
 }
 
 #[test]
+fn an_mp3_is_measured_by_its_frames() {
+    let whole = mp3(1, 400);
+    let examined = of(&whole).unwrap();
+    assert_eq!((examined.codec, examined.channels, examined.bit_depth), (Codec::Mp3, 2, None));
+    assert_eq!((examined.declared_frames, examined.decoded_frames), (Some(460_800), 460_800));
+    assert!(examined.fingerprint.len() > 50);
+    let cut = of(&whole[..whole.len() * 9 / 10]);
+    assert!(matches!(cut, Err(ExamineError::Truncated { declared_frames: Some(460_800), .. })));
+    let other = of(&mp3(2, 400)).unwrap();
+    assert!(compare(&examined.fingerprint, &other.fingerprint).bit_error_ppm > 300_000);
+}
+
+#[test]
 fn a_flac_with_a_hole_in_it_is_damaged_where_the_hole_is() {
     let whole = flac(&tune(6, 10));
     let mut holed = whole.clone();
@@ -138,4 +151,118 @@ fn a_missing_file_is_an_io_error() {
     let folder = tempfile::tempdir().unwrap();
     let verdict = examine(&folder.path().join("none.flac"));
     assert!(matches!(verdict, Err(ExamineError::Io(_))), "{verdict:?}");
+}
+
+#[test]
+fn zz_fuzz() {
+    let s = tune(31, 1);
+    let seeds: Vec<(&str, Vec<u8>)> = vec![
+        ("flac", flac(&s[..40_000])),
+        ("vorbis", vorbis(&s)),
+        ("wav", wav(&s[..20_000])),
+        ("aiff", aiff(&s[..20_000])),
+        ("m4a", m4a(&s[..40_000])),
+        ("mp3", mp3(3, 40)),
+        (
+            "adts",
+            (0..30u32)
+                .flat_map(|f| {
+                    let mut st = f * 77 + 5;
+                    [0xFF, 0xF1, 0x50, 0x80, 0x20, 0x1F, 0xFC]
+                        .into_iter()
+                        .chain((0..249).map(move |_| {
+                            st = st.wrapping_mul(1664525).wrapping_add(1013904223);
+                            (st >> 24) as u8
+                        }))
+                        .collect::<Vec<u8>>()
+                })
+                .collect(),
+        ),
+    ];
+    let mut state = std::env::var("FUZZ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1u64);
+    let mut roll = move |n: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % n.max(1)
+    };
+    std::panic::set_hook(Box::new(|info| eprintln!("PANIC {info}")));
+    let start = std::time::Instant::now();
+    let secs: u64 = std::env::var("FUZZ_SECS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x");
+    let mut count = 0;
+    let mut slow = 0u128;
+    while start.elapsed().as_secs() < secs {
+        let (name, base) = &seeds[roll(seeds.len())];
+        let mut b = base.clone();
+        for _ in 0..=roll(6) {
+            let len = b.len();
+            if len == 0 {
+                break;
+            }
+            let reach = [64, 300, 5000, len][roll(4)].min(len);
+            let off = if roll(4) == 0 { len - 1 - roll(reach) } else { roll(reach) };
+            match roll(7) {
+                0 => b[off] = roll(256) as u8,
+                1 => b[off] ^= 1 << roll(8),
+                2 => b[off] = [0, 255, 127, 128, 1][roll(5)],
+                3 => b.truncate(off),
+                4 => {
+                    let e = (off + roll(200)).min(len);
+                    b[off..e].fill(0)
+                }
+                5 => {
+                    let e = (off + roll(200)).min(len);
+                    b.drain(off..e);
+                }
+                _ => {
+                    let e = (off + 4).min(len);
+                    for x in &mut b[off..e] {
+                        *x = [0, 255, roll(256) as u8][roll(3)];
+                    }
+                }
+            }
+        }
+        if *name == "vorbis" && roll(5) > 0 {
+            let starts: Vec<usize> =
+                (0..b.len().saturating_sub(27)).filter(|&i| b[i..].starts_with(b"OggS")).collect();
+            for (n, &st) in starts.iter().enumerate() {
+                let en = starts.get(n + 1).copied().unwrap_or(b.len());
+                b[st + 22..st + 26].fill(0);
+                let mut c = 0u32;
+                for &x in &b[st..en] {
+                    c ^= u32::from(x) << 24;
+                    for _ in 0..8 {
+                        c = if c & 0x8000_0000 != 0 { (c << 1) ^ 0x04c1_1db7 } else { c << 1 };
+                    }
+                }
+                b[st + 22..st + 26].copy_from_slice(&c.to_le_bytes());
+            }
+        }
+        std::fs::write(&path, &b).unwrap();
+        let t = std::time::Instant::now();
+        let r = std::panic::catch_unwind(|| {
+            let _ = examine(&path);
+        });
+        let e = t.elapsed().as_millis();
+        if e > slow {
+            slow = e;
+            eprintln!("slow {name} {e} ms");
+            if e > 2000 {
+                std::fs::write(format!("/tmp/w/fuzz-slow-{count}-{name}"), &b).unwrap();
+            }
+        }
+        if r.is_err() {
+            eprintln!("in {name}");
+            std::fs::write(format!("/tmp/w/fuzz-panic-{count}-{name}"), &b).unwrap();
+        }
+        let r = std::panic::catch_unwind(|| {
+            let _ = read_tags(&path);
+        });
+        if r.is_err() {
+            eprintln!("in tags {name}");
+            std::fs::write(format!("/tmp/w/fuzz-tags-{count}-{name}"), &b).unwrap();
+        }
+        count += 1;
+    }
+    eprintln!("ran {count}");
 }
