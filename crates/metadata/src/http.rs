@@ -172,7 +172,9 @@ mod tests {
     #[test]
     fn what_cannot_be_sent_is_refused_by_name() {
         for bad in ["", "musicbrainz.org", "ftp://example.org", "http://example.org/?a=b"] {
-            assert!(matches!(setup(bad, "reprise/0"), Err(SetupError::Address(text)) if text == bad));
+            assert!(
+                matches!(setup(bad, "reprise/0"), Err(SetupError::Address(text)) if text == bad)
+            );
         }
         for bad in ["", " ", "reprise\n0"] {
             assert!(matches!(setup("http://localhost", bad), Err(SetupError::UserAgent(_))));

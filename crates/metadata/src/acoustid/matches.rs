@@ -65,7 +65,9 @@ pub fn read(json: &[u8]) -> Result<Vec<IdentityMatch>, Unread> {
         }
         Lookup { status: Status::Ok, results, .. } => {
             let mut matches = results
-                .ok_or_else(|| Unread::NotAsDocumented("no results, not even an empty list".into()))?
+                .ok_or_else(|| {
+                    Unread::NotAsDocumented("no results, not even an empty list".into())
+                })?
                 .into_iter()
                 .map(read_match)
                 .collect::<Result<Vec<_>, _>>()?;

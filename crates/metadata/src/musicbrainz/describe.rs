@@ -263,7 +263,8 @@ fn credit(parts: Option<&[CreditPart]>) -> Option<Credit> {
     let mut credit = Credit::default();
     for part in parts? {
         let artist = part.artist.as_ref();
-        let name = part.name.as_deref().or_else(|| artist.and_then(|artist| artist.name.as_deref()));
+        let name =
+            part.name.as_deref().or_else(|| artist.and_then(|artist| artist.name.as_deref()));
         credit.name.push_str(name.unwrap_or_default());
         credit.name.push_str(part.joinphrase.as_deref().unwrap_or_default());
         // The name is what is searched for and printed; an artist without identity is still one.
@@ -292,7 +293,8 @@ fn first_label(labels: Option<Vec<LabelInfo>>) -> String {
 /// `YYYY`, `YYYY-MM` or `YYYY-MM-DD`. MusicBrainz also knows dates without a year; they are of no
 /// use here.
 fn is_date(text: &str) -> bool {
-    let digits = |part: &str, count| part.len() == count && part.bytes().all(|b| b.is_ascii_digit());
+    let digits =
+        |part: &str, count| part.len() == count && part.bytes().all(|b| b.is_ascii_digit());
     let mut parts = text.split('-');
     parts.next().is_some_and(|year| digits(year, 4))
         && parts.clone().count() <= 2
