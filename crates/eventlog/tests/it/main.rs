@@ -1,0 +1,11 @@
+//! The event log from outside: what it promises to its writer and its readers.
+
+// The lint knows test functions, but not what they share.
+#![allow(clippy::unwrap_used)]
+
+mod append;
+mod damage;
+mod encoding;
+mod history;
+mod model;
+mod samples;
