@@ -65,7 +65,7 @@ impl fmt::Display for IgnoreReason {
 pub fn describe(json: &[u8]) -> Result<Described, LookupFault> {
     let release: Release = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
     let credit = credit(release.artist_credit.as_deref()).unwrap_or_default();
-    let media = release.media.unwrap_or_default();
+    let media = release.media.ok_or_else(|| malformed(&"no media, not even an empty list"))?;
     let mut ignored = Vec::new();
     let mut tracks = Vec::new();
     for (index, medium) in media.iter().enumerate() {

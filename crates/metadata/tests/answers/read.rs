@@ -107,6 +107,7 @@ fn an_identity_that_is_missing_is_named() {
         ("/media/0/tracks/1/recording/id", Value::Null, "the recording of track 1-2 has no ID"),
         ("/media/0/tracks/1/recording", Value::Null, "the recording of track 1-2 has no ID"),
         ("/media/0/tracks/2/id", Value::Null, "the listing of track 1-3 has no ID"),
+        ("/media", Value::Null, "no media, not even an empty list"),
         ("/media/1/tracks", Value::Null, "medium 2 has 2 tracks and lists none"),
     ] {
         assert_eq!(changed(pointer, value).unwrap_err(), LookupFault::Malformed(words.into()));
