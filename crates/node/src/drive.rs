@@ -34,6 +34,17 @@ struct Stepped {
 }
 
 impl Drive {
+    /// Opens a run: records that it began, and does what the run before left undone.
+    pub(crate) fn begin(&mut self, started: Input) -> Result<(), AppendError> {
+        let unanswered = self.engine.resume();
+        let step = self.step(Entry { input: started, reply: None });
+        self.commit(vec![step])?;
+        for effect in unanswered {
+            self.performer.perform(effect);
+        }
+        Ok(())
+    }
+
     /// Runs until told to stop, or until the log fails.
     pub(crate) async fn run(mut self) -> Result<(), AppendError> {
         loop {

@@ -8,6 +8,7 @@ use domain::observation::{Observation, SessionEnd};
 use domain::PeerId;
 use soulseek::{Client, ClientConfig, Event, EventReceiver, LoginError, UploadOutcome};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::inbox::Inbox;
 use crate::shares::Shelf;
@@ -40,9 +41,18 @@ pub struct Account {
 /// The client while we are logged in.
 pub(crate) type Present = watch::Receiver<Option<Client>>;
 
-/// Logs in and stays so until stopped. The receiver has the client whenever there is one.
-pub(crate) fn keep(account: Account, shelf: Shelf, inbox: Inbox) -> Present {
-    let (present, receiver) = watch::channel(None);
+/// Where the client is put, and where it is looked for.
+pub(crate) fn slot() -> (watch::Sender<Option<Client>>, Present) {
+    watch::channel(None)
+}
+
+/// Logs in and stays so until aborted.
+pub(crate) fn keep(
+    present: watch::Sender<Option<Client>>,
+    account: Account,
+    shelf: Shelf,
+    inbox: Inbox,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut wait = FIRST_WAIT;
         loop {
@@ -54,6 +64,7 @@ pub(crate) fn keep(account: Account, shelf: Shelf, inbox: Inbox) -> Present {
                 advertised_port: None,
                 upload_slots: account.upload_slots,
                 upload_bytes_per_s: account.upload_bytes_per_s,
+                known_upload_speed: 0,
                 description: account.description.clone(),
             };
             let reason = match Client::login(config, shelf.shares()).await {
@@ -78,8 +89,7 @@ pub(crate) fn keep(account: Account, shelf: Shelf, inbox: Inbox) -> Present {
             tokio::time::sleep(jittered(wait)).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
-    });
-    receiver
+    })
 }
 
 /// Passes on what the client reports until its session is over.

@@ -76,13 +76,13 @@ pub(crate) struct Load {
 }
 
 impl Uploads {
-    pub(crate) fn new(slots: usize, bytes_per_s: Option<u64>) -> Uploads {
+    pub(crate) fn new(slots: usize, bytes_per_s: Option<u64>, known_speed: u32) -> Uploads {
         Uploads {
             slots,
             pace: bytes_per_s.map(Pace::new),
             turns: Mutex::default(),
             verdicts: Mutex::default(),
-            speed: AtomicU32::new(0),
+            speed: AtomicU32::new(known_speed),
         }
     }
 

@@ -42,6 +42,7 @@ fn config(server: &SoulseekServer, user: &str, last: u8) -> ClientConfig {
         advertised_port: None,
         upload_slots: 2,
         upload_bytes_per_s: None,
+        known_upload_speed: 0,
         description: "a test".to_owned(),
     }
 }
@@ -200,6 +201,7 @@ async fn every_refusal_of_a_server_has_its_own_error() {
             advertised_port: None,
             upload_slots: 1,
             upload_bytes_per_s: None,
+            known_upload_speed: 0,
             description: String::new(),
         };
         let (refused, ()) = tokio::join!(Client::login(config, Shares::default()), answering);

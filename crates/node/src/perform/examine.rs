@@ -1,8 +1,8 @@
 //! Decodes a staged file from start to end and takes its fingerprint.
 
-use audio::examine::{ExamineError, examine};
+use audio::{ExamineError, examine};
 use domain::TrackKey;
-use domain::media::{AudioFault, CodecProfile, Examined, Fingerprint};
+use domain::media::{AudioFault, Codec, CodecProfile, Examined, Fingerprint};
 use domain::observation::{Examination, Observation};
 
 use super::{Tools, blocking};
@@ -31,4 +31,40 @@ pub(super) async fn run(
         Some(Observation::FileExamined { track, attempt, digest, outcome })
     })
     .await
+}
+
+fn described(music: audio::Examined) -> Examined {
+    let codec = match music.codec {
+        audio::Codec::Flac => Codec::Flac,
+        audio::Codec::Alac => Codec::Alac,
+        audio::Codec::Pcm => Codec::Pcm,
+        audio::Codec::Mp3 => Codec::Mp3,
+        audio::Codec::Aac => Codec::Aac,
+        audio::Codec::Vorbis => Codec::Vorbis,
+        audio::Codec::Opus => Codec::Opus,
+        _ => Codec::Other,
+    };
+    Examined {
+        profile: CodecProfile {
+            codec,
+            sample_rate_hz: music.sample_rate_hz,
+            channels: u16::try_from(music.channels).unwrap_or(u16::MAX),
+            bit_depth: music.bit_depth.and_then(|depth| u16::try_from(depth).ok()),
+        },
+        duration_ms: music.duration_ms,
+        fingerprint: Fingerprint(music.fingerprint),
+    }
+}
+
+fn fault(error: ExamineError) -> AudioFault {
+    match error {
+        ExamineError::Truncated { .. } => AudioFault::Truncated(error.to_string()),
+        ExamineError::Damaged { at_ms, detail } => {
+            AudioFault::Damaged { at_ms: at_ms.unwrap_or(0), detail }
+        }
+        ExamineError::Silent | ExamineError::TooShort { .. } => {
+            AudioFault::NotIdentifiable(error.to_string())
+        }
+        other => AudioFault::NotDecodable(other.to_string()),
+    }
 }

@@ -20,7 +20,7 @@ pub(super) async fn identity(
     duration_ms: u64,
     fingerprint: &Fingerprint,
 ) -> Observation {
-    let compressed = audio::fingerprint::compress(&fingerprint.0);
+    let compressed = audio::compress(&fingerprint.0);
     match tools.acoustid.lookup(duration_ms, &compressed).await {
         Ok(matches) => Observation::RecordingIdentified { track, attempt, matches },
         Err(fault) => {

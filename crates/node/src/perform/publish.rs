@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use audio::tags::write_tags;
+use audio::write_tags;
 use domain::TrackKey;
 use domain::chunk::Digest;
 use domain::effect::Tags;
@@ -117,10 +117,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// The tags as Picard would write them.
-fn picard(tags: &Tags) -> audio::tags::Tags {
+fn picard(tags: &Tags) -> audio::Tags {
     let Tags { release, track, tracks_on_medium, acoustid } = tags;
     let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    audio::tags::Tags {
+    audio::Tags {
         title: text(&track.title),
         artist: text(&track.credit.name),
         album: text(&release.title),
