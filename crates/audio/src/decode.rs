@@ -19,15 +19,11 @@ use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
 use crate::ExamineError;
+use crate::header::{self, CHANNELS, Found, SAMPLE_RATES_HZ};
 use crate::ogg;
-use crate::sniff::{Container, Sniffed, sniff};
+use crate::sniff::{self, Container, Sniffed};
+use crate::vorbis;
 use crate::window::Window;
-
-/// Channels of the widest layout in use (22.2); a header that claims more asks for memory only.
-const MAX_CHANNELS: usize = 24;
-
-/// Sample rates music is published at, with room on both sides, in Hz.
-const SAMPLE_RATES_HZ: std::ops::RangeInclusive<u32> = 4_000..=768_000;
 
 /// How a stream's audio is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,7 +110,8 @@ pub(crate) struct Stream {
     samples: Vec<i32>,
     /// The first break, until audio that follows it proves that it was no mere end.
     broken: Option<Break>,
-    lacks_end_mark: bool,
+    /// How the pages end that it is read from, if it is Ogg.
+    pages: ogg::Ending,
 }
 
 /// Where a stream stopped making sense.
@@ -154,41 +151,58 @@ pub(crate) struct Ending {
 impl Stream {
     pub(crate) fn open(path: &Path) -> Result<Self, ExamineError> {
         let mut file = File::open(path)?;
-        let (container, range) = match sniff(&mut file)? {
+        let (container, range) = match sniff::sniff(&mut file)? {
             Sniffed::Audio(container, range) => (container, range),
             Sniffed::Refused(name) => return Err(ExamineError::Unsupported(name.to_owned())),
             Sniffed::Foreign(found) => return Err(ExamineError::NotAudio(found)),
         };
-        let lacks_end_mark = container == Container::Ogg && !ogg::ends_whole(&mut file, &range)?;
-        let window = match container {
-            Container::Flac => match Window::over_flac(file, range)? {
-                Some(window) => window,
-                None => return Err(broken_header("its metadata has no proper start and end")),
-            },
+        let mut pages = ogg::Ending::Whole;
+        let mut range = range;
+        if container == Container::Ogg {
+            let walk = ogg::walk(&mut file, &range)?;
+            if walk.ending == ogg::Ending::Several {
+                return Err(ExamineError::Unsupported("several streams in one Ogg".to_owned()));
+            }
+            if walk.setup.is_empty() && walk.ending == ogg::Ending::Cut {
+                return Err(cut_header());
+            }
+            if sniff::is_vorbis(&mut file, &range)? && !vorbis::has_sound_codebooks(&walk.setup) {
+                return Err(broken_header("its vorbis setup makes no sense"));
+            }
+            pages = walk.ending;
+            range.end = walk.end;
+        }
+        let found = match container {
+            Container::Flac => header::flac(file, range)?,
+            Container::Wav => header::wave(file, range)?,
+            Container::Aiff => header::aiff(file, range)?,
+            Container::Mp4 => header::mp4(file, range)?,
             // Unasked, the demuxer guesses a length from the first frame's bit rate.
-            Container::Mp3 | Container::Adts => Window::over(file, range, false)?,
-            Container::Ogg
-            | Container::Mp4
-            | Container::Wav
-            | Container::Aiff
-            | Container::Caf
-            | Container::Matroska => Window::over(file, range, true)?,
+            Container::Mp3 | Container::Adts => Found::Audio(Window::over(file, range, false)?),
+            Container::Ogg => Found::Audio(Window::over(file, range, true)?),
+        };
+        let window = match found {
+            Found::Audio(window) => window,
+            Found::Cut => return Err(cut_header()),
+            Found::Nonsense => {
+                return Err(broken_header("the header does not describe any audio"));
+            }
         };
         let source = MediaSourceStream::new(Box::new(window), MediaSourceStreamOptions::default());
         let reader = symphonia::default::get_probe()
             .probe(&Hint::new(), source, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| unopened(error, 0))?;
-        Self::start(reader, container, lacks_end_mark)
+            .map_err(unopened)?;
+        Self::start(reader, container, pages)
     }
 
     fn start(
         reader: Box<dyn FormatReader>,
         container: Container,
-        lacks_end_mark: bool,
+        pages: ogg::Ending,
     ) -> Result<Self, ExamineError> {
         let track = reader
             .default_track(TrackType::Audio)
-            .ok_or_else(|| ExamineError::NotAudio("a container with no audio track"))?;
+            .ok_or(ExamineError::NotAudio("a container with no audio track"))?;
         let Some(CodecParameters::Audio(params)) = &track.codec_params else {
             return Err(ExamineError::NotAudio("a container with no audio track"));
         };
@@ -198,7 +212,7 @@ impl Stream {
         check_bounds(params.channels.as_ref().map(Channels::count), params.sample_rate)?;
         let decoder = symphonia::default::get_codecs()
             .make_audio_decoder(params, &AudioDecoderOptions::default().verify(true))
-            .map_err(|error| unopened(error, 0))?;
+            .map_err(unopened)?;
         let known = decoder.codec_params();
         check_bounds(known.channels.as_ref().map(Channels::count), known.sample_rate)?;
         let counts_frames = codec.is_lossless() && container != Container::Mp4;
@@ -213,7 +227,7 @@ impl Stream {
             due: counts_frames.then_some(track.start_ts.get()),
             samples: Vec::new(),
             broken: None,
-            lacks_end_mark,
+            pages,
             decoder,
             reader,
         };
@@ -290,13 +304,16 @@ impl Stream {
 
     /// Closes the books: whether the whole is as long as promised and has the promised checksum.
     pub(crate) fn finish(mut self) -> Result<Ending, ExamineError> {
+        if self.pages == ogg::Ending::Broken {
+            self.note_break("a page is missing or has a wrong checksum".to_owned());
+        }
         if self.decoder.finalize().verify_ok == Some(false) && !self.is_short() {
             return Err(ExamineError::Damaged {
                 at_ms: None,
                 detail: "the decoded audio does not have the md5 its header gives".to_owned(),
             });
         }
-        let is_cut = self.is_short() || self.lacks_end_mark;
+        let is_cut = self.is_short() || self.pages == ogg::Ending::Cut;
         if !is_cut && let Some(broken) = &self.broken {
             return Err(broken.as_damage(self.sample_rate_hz));
         }
@@ -344,7 +361,7 @@ fn bit_depth(codec: Codec, params: &AudioCodecParameters) -> Option<u32> {
 
 fn check_bounds(channels: Option<usize>, rate: Option<u32>) -> Result<(), ExamineError> {
     if let Some(channels) = channels
-        && !(1..=MAX_CHANNELS).contains(&channels)
+        && !CHANNELS.contains(&channels)
     {
         return Err(ExamineError::Unsupported(format!("{channels} channels")));
     }
@@ -365,15 +382,17 @@ fn is_end(error: &std::io::Error) -> bool {
 }
 
 /// Why a stream did not get as far as its first packet.
-fn unopened(error: Error, decoded_frames: u64) -> ExamineError {
+fn unopened(error: Error) -> ExamineError {
     match error {
-        Error::IoError(error) if is_end(&error) => {
-            ExamineError::Truncated { declared_frames: None, decoded_frames }
-        }
+        Error::IoError(error) if is_end(&error) => cut_header(),
         Error::IoError(error) => error.into(),
         Error::Unsupported(feature) => ExamineError::Unsupported(feature.to_owned()),
         other => broken_header(&other.to_string()),
     }
+}
+
+fn cut_header() -> ExamineError {
+    ExamineError::Truncated { declared_frames: None, decoded_frames: 0 }
 }
 
 fn broken_header(detail: &str) -> ExamineError {

@@ -8,8 +8,10 @@
 mod examine;
 
 mod decode;
+mod header;
 mod ogg;
 mod sniff;
+mod vorbis;
 mod window;
 
 mod compare;

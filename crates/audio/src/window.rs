@@ -1,6 +1,6 @@
 //! The part of a file that holds audio, as a source a demuxer reads. Tags before and after it are
 //! out of sight, so a cover inside one can neither be taken for a frame nor fill the memory.
-//! Which part that is, [`crate::sniff`] says.
+//! Which part that is, [`crate::sniff`] says and [`crate::header`] narrows down.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -8,12 +8,9 @@ use std::ops::Range;
 
 use symphonia::core::io::MediaSource;
 
-/// Metadata blocks a FLAC may have before we call it damaged; real ones have fewer than ten.
-const MAX_FLAC_BLOCKS: usize = 1_024;
-
-/// A range of a file, or of a FLAC its header and its frames with no other metadata between them.
+/// A range of a file, with a header of our own in front of it where a container asks for one.
 pub(crate) struct Window {
-    /// Bytes that come first and are not in the range: for a FLAC the marker and STREAMINFO.
+    /// Bytes that come first and are not in the range.
     head: Cursor<Vec<u8>>,
     file: File,
     range: Range<u64>,
@@ -30,57 +27,9 @@ impl Window {
         Ok(Self { head: Cursor::new(Vec::new()), file, at: range.start, range, seekable })
     }
 
-    /// Shows a FLAC without its comments, pictures and padding. Nothing when it has no STREAMINFO
-    /// or ends among its metadata.
-    ///
-    /// Layout: "fLaC", then blocks of one byte of type (the top bit marks the last), three of
-    /// length, and a body; STREAMINFO comes first and has 34 bytes (RFC 9639 section 8).
-    pub(crate) fn over_flac(mut file: File, range: Range<u64>) -> io::Result<Option<Self>> {
-        const STREAMINFO_LEN: usize = 34;
-        let mut head = vec![0; 8 + STREAMINFO_LEN];
-        file.seek(SeekFrom::Start(range.start))?;
-        if range.end - range.start < head.len() as u64 {
-            return Ok(None);
-        }
-        file.read_exact(&mut head)?;
-        if head[4] & 0x7F != 0 || head[5..8] != [0, 0, STREAMINFO_LEN as u8] {
-            return Ok(None);
-        }
-        let mut is_last = head[4] & 0x80 != 0;
-        head[4] |= 0x80;
-        let mut at = range.start + head.len() as u64;
-        for _ in 0..MAX_FLAC_BLOCKS {
-            // Room for the next block's header, or for a frame's first bytes.
-            if range.end.saturating_sub(at) < 4 {
-                return Ok(None);
-            }
-            if is_last {
-                let range = at..range.end;
-                let mut sync = [0; 2];
-                file.seek(SeekFrom::Start(at))?;
-                file.read_exact(&mut sync)?;
-                file.seek(SeekFrom::Start(at))?;
-                // Frames that start like this have one size, up to the last. Where an encoder took
-                // that last one for the smallest block, the decoder would expect a variable size
-                // and know none of the frames.
-                if sync == [0xFF, 0xF8] {
-                    head.copy_within(10..12, 8);
-                }
-                return Ok(Some(Self {
-                    head: Cursor::new(head),
-                    file,
-                    range,
-                    at,
-                    seekable: false,
-                }));
-            }
-            let mut block = [0; 4];
-            file.seek(SeekFrom::Start(at))?;
-            file.read_exact(&mut block)?;
-            is_last = block[0] & 0x80 != 0;
-            at += 4 + u64::from(u32::from_be_bytes([0, block[1], block[2], block[3]]));
-        }
-        Ok(None)
+    /// Shows `head`, made by us, and behind it `range` of `file`; not seekable.
+    pub(crate) fn behind(head: Vec<u8>, file: File, range: Range<u64>) -> io::Result<Self> {
+        Ok(Self { head: Cursor::new(head), ..Self::over(file, range, false)? })
     }
 }
 

