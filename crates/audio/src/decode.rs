@@ -276,6 +276,10 @@ impl Stream {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return Ok(None),
                 Err(Error::IoError(error)) if is_end(&error) => {
+                    // Samples written to a pipe have no length; they end where the file does.
+                    if self.codec == Codec::Pcm && self.declared_frames.is_none() {
+                        return Ok(None);
+                    }
                     self.note_break("the file ends inside a packet".to_owned());
                     return Ok(None);
                 }

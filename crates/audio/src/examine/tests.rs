@@ -89,6 +89,15 @@ fn a_file_filled_up_with_zeros_to_its_size_is_refused() {
 }
 
 #[test]
+fn a_wave_written_to_a_pipe_has_no_length_to_be_short_of() {
+    let mut file = wav(&tune(12, 5));
+    file[4..8].fill(0xFF);
+    file[40..44].fill(0xFF);
+    let examined = of(&file).unwrap();
+    assert_eq!((examined.declared_frames, examined.decoded_frames), (None, u64::from(RATE) * 5));
+}
+
+#[test]
 fn an_mp3_is_measured_by_its_frames() {
     let whole = mp3(1, 400);
     let examined = of(&whole).unwrap();
