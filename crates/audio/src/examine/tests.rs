@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use super::*;
 use crate::specimen::{RATE, aiff, flac, m4a, mp3, on_disk, tune, vorbis, wav};
 use proptest::prelude::*;
@@ -178,6 +180,13 @@ fn an_ogg_with_a_flipped_bit_is_damaged_where_the_bit_is() {
     }
 }
 
+/// A short file of each kind.
+static SOUND: LazyLock<[Vec<u8>; 6]> = LazyLock::new(|| {
+    let samples = tune(11, 1);
+    let short = &samples[..40_000];
+    [flac(short), vorbis(short), wav(short), aiff(short), m4a(short), mp3(4, 20)]
+});
+
 /// One way to spoil a file: where (in parts of 65,536 of its length), and how.
 fn spoiling() -> impl Strategy<Value = Vec<(bool, u16, u8, u8)>> {
     let one = (any::<bool>(), any::<u16>(), 0u8..5, any::<u8>());
@@ -207,9 +216,7 @@ proptest! {
 
     #[test]
     fn a_spoiled_file_gets_a_verdict_and_no_panic(how in spoiling()) {
-        let samples = tune(11, 1);
-        let short = &samples[..40_000];
-        for mut bytes in [flac(short), vorbis(short), wav(short), aiff(short), m4a(short), mp3(4, 20)] {
+        for mut bytes in SOUND.clone() {
             spoil(&mut bytes, &how);
             let file = on_disk(&bytes);
             let _ = examine(&file.path);
