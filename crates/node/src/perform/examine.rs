@@ -7,30 +7,29 @@ use domain::observation::{Examination, Observation};
 
 use super::{Tools, blocking};
 
-/// `None` when the disk cannot be read: nothing was learned, and a restart asks again.
 pub(super) async fn run(
     tools: &Tools,
     track: TrackKey,
     attempt: u16,
     size: u64,
-) -> Option<Observation> {
+) -> Observation {
     let staging = tools.staging.clone();
-    blocking(move || {
-        let lost = |detail| Some(Observation::StagingLost { track, attempt, detail });
-        let digest = match staging.digest(track, attempt) {
-            Ok(Some((digest, found))) if found == size => digest,
-            Ok(Some((_, found))) => return lost(format!("{found} of {size} B")),
-            Ok(None) => return lost("the file is gone".into()),
-            Err(error) => return lost(error.to_string()),
-        };
-        let outcome = match examine(&staging.path(track, attempt)) {
-            Ok(music) => Examination::Music(described(music)),
-            Err(ExamineError::Io(error)) => return lost(error.to_string()),
-            Err(error) => Examination::Fault(fault(error)),
-        };
-        Some(Observation::FileExamined { track, attempt, digest, outcome })
-    })
-    .await
+    let path = staging.path(track, attempt);
+    let lost = |detail| Observation::StagingLost { track, attempt, detail };
+    let digest = match blocking(move || staging.digest(track, attempt)).await {
+        Ok(Some((digest, found))) if found == size => digest,
+        Ok(Some((_, found))) => return lost(format!("{found} of {size} B")),
+        Ok(None) => return lost("the file is gone".into()),
+        Err(error) => return lost(error.to_string()),
+    };
+    // Decoders of foreign bytes may panic; that is the file's fault and must not stop the track.
+    let outcome = match tokio::task::spawn_blocking(move || examine(&path)).await {
+        Ok(Ok(music)) => Examination::Music(described(music)),
+        Ok(Err(ExamineError::Io(error))) => return lost(error.to_string()),
+        Ok(Err(error)) => Examination::Fault(fault(error)),
+        Err(_) => Examination::Fault(AudioFault::NotDecodable("the decoder gave up".into())),
+    };
+    Observation::FileExamined { track, attempt, digest, outcome }
 }
 
 fn described(music: audio::Examined) -> Examined {
@@ -42,7 +41,7 @@ fn described(music: audio::Examined) -> Examined {
         audio::Codec::Aac => Codec::Aac,
         audio::Codec::Vorbis => Codec::Vorbis,
         audio::Codec::Opus => Codec::Opus,
-        _ => Codec::Other,
+        audio::Codec::Adpcm | audio::Codec::Mp1 | audio::Codec::Mp2 => Codec::Other,
     };
     Examined {
         profile: CodecProfile {
@@ -65,6 +64,8 @@ fn fault(error: ExamineError) -> AudioFault {
         ExamineError::Silent | ExamineError::TooShort { .. } => {
             AudioFault::NotIdentifiable(error.to_string())
         }
-        other => AudioFault::NotDecodable(other.to_string()),
+        ExamineError::NotAudio(_) | ExamineError::Unsupported(_) | ExamineError::Io(_) => {
+            AudioFault::NotDecodable(error.to_string())
+        }
     }
 }

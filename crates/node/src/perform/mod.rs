@@ -82,9 +82,8 @@ impl Performer {
                 let decoders = Arc::clone(&self.decoders);
                 tokio::spawn(async move {
                     let _turn = decoders.acquire_owned().await;
-                    if let Some(seen) = examine::run(&tools, track, attempt, size).await {
-                        tools.inbox.report(seen).await;
-                    }
+                    let seen = examine::run(&tools, track, attempt, size).await;
+                    tools.inbox.report(seen).await;
                 });
             }
             Effect::Publish { track, attempt, digest, path, tags } => {
