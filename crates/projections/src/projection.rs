@@ -1,0 +1,57 @@
+//! What a read model promises. How one is driven is in [`crate::follow`].
+
+use domain::{Envelope, Seq};
+use eventlog::LogId;
+
+use crate::table::TableError;
+
+/// Up to where a read model has been folded, and from what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The [`Projection::VERSION`] that wrote it.
+    pub version: u32,
+    /// The log it was folded from.
+    pub log: LogId,
+    /// The last event folded in; zero when there is none.
+    pub seq: Seq,
+}
+
+/// Why events could not be folded in. The read model is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The rows could not be read or written.
+    #[error("the rows could not be read or written")]
+    Table(#[from] TableError),
+    /// The batch does not go on where the read model stands.
+    #[error("event {found} does not follow event {after}")]
+    Gap {
+        /// The last event folded in.
+        after: Seq,
+        /// The event offered next.
+        found: Seq,
+    },
+}
+
+/// A read model: rows folded from the log, and how far. Rows and checkpoint change together, so a
+/// crash at any moment leaves one that can go on.
+pub trait Projection {
+    /// Its name in the store and in messages.
+    const NAME: &'static str;
+    /// Raised whenever the rows or what they say change; the rows are then folded anew.
+    const VERSION: u32;
+
+    /// How far it is; `None` when it was never started.
+    fn checkpoint(&self) -> Option<Checkpoint>;
+
+    /// Forgets everything and begins before the first event of this log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn reset(&mut self, log: LogId) -> Result<(), ApplyError>;
+
+    /// Folds in the events that follow the checkpoint, all or none.
+    ///
+    /// # Errors
+    /// When the store fails or the events do not follow.
+    fn apply(&mut self, batch: &[Envelope]) -> Result<(), ApplyError>;
+}

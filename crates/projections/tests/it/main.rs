@@ -1,0 +1,10 @@
+//! The read models from outside: what they show, and the laws that every one of them obeys.
+
+// The lint knows test functions, but not what they share.
+#![allow(clippy::unwrap_used)]
+
+mod follow;
+mod history;
+mod jobs;
+mod laws;
+mod trace;
