@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use domain::Policy;
+use loopback::album;
+use loopback::discs::Discs;
 use loopback::world::World;
 use node::{Account, Node, Settings};
 
@@ -36,10 +38,12 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let dir = options.dir.unwrap_or_else(|| std::env::temp_dir().join("reprise-demo"));
     prepare(&dir)?;
     println!("Composing and encoding an album, starting a Soulseek server, six peers and MusicBrainz …");
-    let world = World::start(&dir).await?;
+    let peers = dir.join("peers");
+    let discs = tokio::task::spawn_blocking(move || Discs::press(&peers)).await??;
+    let world = World::demo(&discs).await?;
     let node = Node::start(settings(&dir, &world)).await?;
     let client = Client::new(node.api())?;
-    let link = format!("https://musicbrainz.org/release/{}", world.target().release);
+    let link = format!("https://musicbrainz.org/release/{}", album::RELEASE);
     println!("GraphQL is at http://{}/graphql; asking for\n  {link}", node.api());
 
     let asked = Instant::now();

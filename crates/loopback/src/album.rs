@@ -71,6 +71,12 @@ pub fn acoustid(index: u8) -> AcoustId {
     AcoustId(numbered(0xe0, index))
 }
 
+/// The AcoustID of what [`stranger`] is.
+#[must_use]
+pub fn stranger_acoustid(index: u8) -> AcoustId {
+    AcoustId(numbered(0x90, index))
+}
+
 /// How a track sounds.
 #[must_use]
 pub fn sound(index: u8) -> Pcm {

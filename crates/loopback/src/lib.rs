@@ -4,6 +4,7 @@
 pub mod world;
 
 pub mod album;
+pub mod discs;
 pub mod metadata_server;
 pub mod music;
 pub mod peer;

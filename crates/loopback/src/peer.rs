@@ -12,8 +12,6 @@ use tokio::task::JoinHandle;
 pub struct Manner {
     /// User name.
     pub user: String,
-    /// Where it listens, and where its connections come from.
-    pub listen: SocketAddr,
     /// Upload speed in bytes per second, all uploads together.
     pub bytes_per_s: u64,
     /// Uploads at the same time.
@@ -48,12 +46,13 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    /// Logs in at `server` and serves until dropped, or until it dies.
+    /// Logs in at `server` and serves at `listen` until dropped, or until it dies.
     ///
     /// # Errors
     /// When it cannot log in.
     pub async fn start(
         server: SocketAddr,
+        listen: SocketAddr,
         manner: Manner,
         offers: Vec<Offer>,
     ) -> Result<Self, LoginError> {
@@ -61,7 +60,7 @@ impl Peer {
             server: server.to_string(),
             user: manner.user.clone(),
             password: "loopback".into(),
-            listen: manner.listen,
+            listen,
             advertised_port: None,
             upload_slots: manner.slots,
             upload_bytes_per_s: Some(manner.bytes_per_s),

@@ -40,7 +40,6 @@ fn described(music: audio::Examined) -> Examined {
         audio::Codec::Mp3 => Codec::Mp3,
         audio::Codec::Aac => Codec::Aac,
         audio::Codec::Vorbis => Codec::Vorbis,
-        audio::Codec::Opus => Codec::Opus,
         audio::Codec::Adpcm | audio::Codec::Mp1 | audio::Codec::Mp2 => Codec::Other,
     };
     Examined {

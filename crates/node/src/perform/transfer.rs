@@ -47,23 +47,30 @@ impl From<TransferFault> for Stop {
 }
 
 pub(super) async fn run(tools: &Tools, request: &Request, mut cancelled: watch::Receiver<bool>) {
-    let stop = tokio::select! {
+    let granted = tokio::select! {
         biased;
-        _ = cancelled.wait_for(|cancelled| *cancelled) => return,
-        granted = grant(tools, request) => match granted {
-            Ok((mut download, staged, before)) => {
-                receive(tools, request, &mut download, staged, &before, &mut cancelled).await
-            }
-            Err(fault) => Err(Stop::Fault(fault)),
-        },
+        () = ended_by(&mut cancelled) => return,
+        granted = grant(tools, request) => granted,
     };
-    let end = match stop {
+    let done = match granted {
+        Ok((mut download, staged, before)) => {
+            receive(tools, request, &mut download, staged, &before, &mut cancelled).await
+        }
+        Err(fault) => Err(Stop::Fault(fault)),
+    };
+    let end = match done {
         Ok(()) => TransferEnd::Complete,
         Err(Stop::Fault(fault)) => TransferEnd::Failed(fault),
         Err(Stop::Cancelled | Stop::OtherVariant) => return,
     };
     let (track, assignment) = (request.track, request.assignment);
     tools.inbox.report(Observation::TransferEnded { track, assignment, end }).await;
+}
+
+/// Returns when nobody wants the transfer any more.
+async fn ended_by(cancelled: &mut watch::Receiver<bool>) {
+    // An error means that the performer is gone, and with it everybody who could want it.
+    drop(cancelled.wait_for(|cancelled| *cancelled).await);
 }
 
 /// Asks for the file and waits for our turn.
@@ -122,7 +129,7 @@ async fn receive(
     let (track, assignment) = (request.track, request.assignment);
     let mut stream = tokio::select! {
         biased;
-        _ = cancelled.wait_for(|cancelled| *cancelled) => return Err(Stop::Cancelled),
+        () = ended_by(cancelled) => return Err(Stop::Cancelled),
         accepted = download.accept(offset) => accepted.map_err(|error| failed(&error))?,
     };
     tools.inbox.report(Observation::TransferStarted { track, assignment }).await;
@@ -148,7 +155,7 @@ async fn receive(
         let report_at = writing.reported + REPORT_EVERY;
         let read = tokio::select! {
             biased;
-            _ = cancelled.wait_for(|cancelled| *cancelled) => return Err(Stop::Cancelled),
+            () = ended_by(cancelled) => return Err(Stop::Cancelled),
             read = stream.read(&mut buffer) => read,
             () = tokio::time::sleep_until(report_at), if !writing.pending.is_empty() => {
                 writing.flush().await?;
@@ -177,7 +184,7 @@ async fn proves(
     while filled < again.len() {
         let read = tokio::select! {
             biased;
-            _ = cancelled.wait_for(|cancelled| *cancelled) => return Err(Stop::Cancelled),
+            () = ended_by(cancelled) => return Err(Stop::Cancelled),
             read = stream.read(&mut again[filled..]) => read,
         };
         match read {
