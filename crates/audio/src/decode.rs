@@ -19,9 +19,10 @@ use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 
 use crate::ExamineError;
-use crate::header::{self, CHANNELS, SAMPLE_RATES_HZ};
+use crate::header::{self, CHANNELS, Found, SAMPLE_RATES_HZ};
 use crate::ogg;
-use crate::sniff::{Container, Sniffed, sniff};
+use crate::sniff::{self, Container, Sniffed};
+use crate::vorbis;
 use crate::window::Window;
 
 /// How a stream's audio is coded.
@@ -109,7 +110,8 @@ pub(crate) struct Stream {
     samples: Vec<i32>,
     /// The first break, until audio that follows it proves that it was no mere end.
     broken: Option<Break>,
-    lacks_end_mark: bool,
+    /// How the pages end that it is read from, if it is Ogg.
+    pages: ogg::Ending,
 }
 
 /// Where a stream stopped making sense.
@@ -149,34 +151,54 @@ pub(crate) struct Ending {
 impl Stream {
     pub(crate) fn open(path: &Path) -> Result<Self, ExamineError> {
         let mut file = File::open(path)?;
-        let (container, range) = match sniff(&mut file)? {
+        let (container, range) = match sniff::sniff(&mut file)? {
             Sniffed::Audio(container, range) => (container, range),
             Sniffed::Refused(name) => return Err(ExamineError::Unsupported(name.to_owned())),
             Sniffed::Foreign(found) => return Err(ExamineError::NotAudio(found)),
         };
-        let lacks_end_mark = container == Container::Ogg && !ogg::ends_whole(&mut file, &range)?;
-        let window = match container {
+        let mut pages = ogg::Ending::Whole;
+        let mut range = range;
+        if container == Container::Ogg {
+            let walk = ogg::walk(&mut file, &range)?;
+            if walk.ending == ogg::Ending::Several {
+                return Err(ExamineError::Unsupported("several streams in one Ogg".to_owned()));
+            }
+            if walk.setup.is_empty() && walk.ending == ogg::Ending::Cut {
+                return Err(cut_header());
+            }
+            if sniff::is_vorbis(&mut file, &range)? && !vorbis::has_sound_codebooks(&walk.setup) {
+                return Err(broken_header("its vorbis setup makes no sense"));
+            }
+            pages = walk.ending;
+            range.end = walk.end;
+        }
+        let found = match container {
             Container::Flac => header::flac(file, range)?,
             Container::Wav => header::wave(file, range)?,
             Container::Aiff => header::aiff(file, range)?,
+            Container::Mp4 => header::mp4(file, range)?,
             // Unasked, the demuxer guesses a length from the first frame's bit rate.
-            Container::Mp3 | Container::Adts => Some(Window::over(file, range, false)?),
-            Container::Ogg | Container::Mp4 => Some(Window::over(file, range, true)?),
+            Container::Mp3 | Container::Adts => Found::Audio(Window::over(file, range, false)?),
+            Container::Ogg => Found::Audio(Window::over(file, range, true)?),
         };
-        let Some(window) = window else {
-            return Err(broken_header("the header does not describe any audio"));
+        let window = match found {
+            Found::Audio(window) => window,
+            Found::Cut => return Err(cut_header()),
+            Found::Nonsense => {
+                return Err(broken_header("the header does not describe any audio"));
+            }
         };
         let source = MediaSourceStream::new(Box::new(window), MediaSourceStreamOptions::default());
         let reader = symphonia::default::get_probe()
             .probe(&Hint::new(), source, FormatOptions::default(), MetadataOptions::default())
-            .map_err(|error| unopened(error, 0))?;
-        Self::start(reader, container, lacks_end_mark)
+            .map_err(unopened)?;
+        Self::start(reader, container, pages)
     }
 
     fn start(
         reader: Box<dyn FormatReader>,
         container: Container,
-        lacks_end_mark: bool,
+        pages: ogg::Ending,
     ) -> Result<Self, ExamineError> {
         let track = reader
             .default_track(TrackType::Audio)
@@ -190,7 +212,7 @@ impl Stream {
         check_bounds(params.channels.as_ref().map(Channels::count), params.sample_rate)?;
         let decoder = symphonia::default::get_codecs()
             .make_audio_decoder(params, &AudioDecoderOptions::default().verify(true))
-            .map_err(|error| unopened(error, 0))?;
+            .map_err(unopened)?;
         let known = decoder.codec_params();
         check_bounds(known.channels.as_ref().map(Channels::count), known.sample_rate)?;
         let counts_frames = codec.is_lossless() && container != Container::Mp4;
@@ -205,7 +227,7 @@ impl Stream {
             due: counts_frames.then_some(track.start_ts.get()),
             samples: Vec::new(),
             broken: None,
-            lacks_end_mark,
+            pages,
             decoder,
             reader,
         };
@@ -254,6 +276,10 @@ impl Stream {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return Ok(None),
                 Err(Error::IoError(error)) if is_end(&error) => {
+                    // Samples written to a pipe have no length; they end where the file does.
+                    if self.codec == Codec::Pcm && self.declared_frames.is_none() {
+                        return Ok(None);
+                    }
                     self.note_break("the file ends inside a packet".to_owned());
                     return Ok(None);
                 }
@@ -282,13 +308,16 @@ impl Stream {
 
     /// Closes the books: whether the whole is as long as promised and has the promised checksum.
     pub(crate) fn finish(mut self) -> Result<Ending, ExamineError> {
+        if self.pages == ogg::Ending::Broken {
+            self.note_break("a page is missing or has a wrong checksum".to_owned());
+        }
         if self.decoder.finalize().verify_ok == Some(false) && !self.is_short() {
             return Err(ExamineError::Damaged {
                 at_ms: None,
                 detail: "the decoded audio does not have the md5 its header gives".to_owned(),
             });
         }
-        let is_cut = self.is_short() || self.lacks_end_mark;
+        let is_cut = self.is_short() || self.pages == ogg::Ending::Cut;
         if !is_cut && let Some(broken) = &self.broken {
             return Err(broken.as_damage(self.sample_rate_hz));
         }
@@ -357,15 +386,17 @@ fn is_end(error: &std::io::Error) -> bool {
 }
 
 /// Why a stream did not get as far as its first packet.
-fn unopened(error: Error, decoded_frames: u64) -> ExamineError {
+fn unopened(error: Error) -> ExamineError {
     match error {
-        Error::IoError(error) if is_end(&error) => {
-            ExamineError::Truncated { declared_frames: None, decoded_frames }
-        }
+        Error::IoError(error) if is_end(&error) => cut_header(),
         Error::IoError(error) => error.into(),
         Error::Unsupported(feature) => ExamineError::Unsupported(feature.to_owned()),
         other => broken_header(&other.to_string()),
     }
+}
+
+fn cut_header() -> ExamineError {
+    ExamineError::Truncated { declared_frames: None, decoded_frames: 0 }
 }
 
 fn broken_header(detail: &str) -> ExamineError {

@@ -39,7 +39,6 @@ pub struct Examined {
 
 /// Why a file is not a whole, audible piece of music.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum ExamineError {
     /// The bytes are something else.
     #[error("not audio but {0}")]
@@ -77,11 +76,12 @@ pub enum ExamineError {
     Io(#[from] io::Error),
 }
 
-/// Examines the file at `path`, reading all of it. Blocks for about a second per ten minutes of
-/// FLAC, so call it from a thread that may.
+/// Examines the file at `path`, reading all of it, an Ogg twice. Blocks for about a second per ten
+/// minutes of FLAC, so call it from a thread that may.
 ///
 /// # Errors
-/// See [`ExamineError`]. A file that is both cut short and damaged is reported by what comes first.
+/// See [`ExamineError`]. A file that is both damaged and cut short is reported as damaged when sound
+/// follows the damage.
 pub fn examine(path: &Path) -> Result<Examined, ExamineError> {
     let mut stream = Stream::open(path)?;
     let mut listener = None;

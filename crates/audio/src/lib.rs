@@ -11,6 +11,7 @@ mod decode;
 mod header;
 mod ogg;
 mod sniff;
+mod vorbis;
 mod window;
 
 mod compare;

@@ -215,6 +215,13 @@ fn refused_ogg_name(head: &[u8; HEAD_LEN]) -> Option<&'static str> {
     named.into_iter().find(|(magic, _)| packet.starts_with(magic)).map(|(_, name)| name)
 }
 
+/// Says if the first packet of the Ogg stream that starts `range` is Vorbis.
+pub(crate) fn is_vorbis(file: &mut (impl Read + Seek), range: &Range<u64>) -> io::Result<bool> {
+    let head = read_head(file, range.start)?;
+    let packet = head.get(27 + usize::from(head[26])..);
+    Ok(packet.is_some_and(|packet| packet.starts_with(b"\x01vorbis")))
+}
+
 /// Length of the MPEG audio frame whose header `head` starts with (ISO 11172-3 section 2.4.1.3).
 fn mpeg_frame_len(head: &[u8; HEAD_LEN]) -> Option<usize> {
     const KBIT: [[usize; 14]; 5] = [

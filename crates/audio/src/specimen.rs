@@ -131,7 +131,7 @@ fn mp3_body(lines: &[usize; 3]) -> Vec<u8> {
                 (false, false) => data.push(0b1, 1),
                 (false, true) => data.push(0b0010, 4),
                 (true, false) => data.push(0b010, 3),
-                (true, true) => data.push(0b000_01, 5),
+                (true, true) => data.push(0b00001, 5),
             }
         }
         *len = (data.used - start) as u32;
@@ -210,7 +210,7 @@ fn alac_packet(samples: &[i16]) -> Vec<u8> {
     let mut bits = Bits::default();
     bits.push(1, 3);
     bits.push(0, 4 + 12);
-    bits.push(0b1_00_1, 4);
+    bits.push(0b1001, 4);
     bits.push(samples.len() as u32 / 2, 32);
     for &sample in samples {
         bits.push(u32::from(sample as u16), 16);

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 
 use lofty::config::{ParseOptions, WriteOptions};
 use lofty::error::{FileEncodingError, FileParseError};
-use lofty::file::{AudioFile, TaggedFile, TaggedFileExt};
+use lofty::file::{AudioFile, FileType, TaggedFile, TaggedFileExt};
+use lofty::flac::FlacFile;
+use lofty::ogg::tag::VorbisComments;
+use lofty::ogg::{OggPictureStorage, VorbisFile};
 use lofty::probe::Probe;
-use lofty::tag::{ItemKey, ItemValue, Tag, TagItem};
+use lofty::tag::{ItemKey, ItemValue, MergeTag, SplitTag, Tag, TagItem};
 
 /// The tags we read and write. Nothing, or an empty list, leaves what a file has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,7 +101,7 @@ pub fn write_tags(path: &Path, tags: &Tags) -> Result<(), TagError> {
         return Ok(());
     }
     let beside = beside(path);
-    let written = write_copy(path, &beside, &parsed);
+    let written = write_copy(path, &beside, &parsed, tags);
     if written.is_err() {
         // The copy is of no use; that it cannot be removed would be a smaller trouble than the first.
         let _ = fs::remove_file(&beside);
@@ -115,13 +118,55 @@ fn parse(file: &mut File) -> Result<TaggedFile, TagError> {
         .map_err(TagError::Malformed)
 }
 
-fn write_copy(path: &Path, beside: &Path, parsed: &TaggedFile) -> Result<(), TagError> {
+fn write_copy(
+    path: &Path,
+    beside: &Path,
+    parsed: &TaggedFile,
+    tags: &Tags,
+) -> Result<(), TagError> {
     fs::copy(path, beside)?;
     let mut copy = OpenOptions::new().read(true).write(true).open(beside)?;
-    parsed.save_to(&mut copy, WriteOptions::default()).map_err(TagError::Unwritable)?;
+    let parsing = ParseOptions::new().read_properties(false);
+    // Where the tag is of Vorbis comments, writing it in its general form would lose the comments
+    // that have no general name.
+    let written = match parsed.file_type() {
+        FileType::Flac => {
+            let mut flac = FlacFile::read_from(&mut copy, parsing).map_err(TagError::Malformed)?;
+            let comments = flac.remove_vorbis_comments().unwrap_or_default();
+            flac.set_vorbis_comments(into_comments(tags, comments));
+            copy.rewind()?;
+            flac.save_to(&mut copy, WriteOptions::default())
+        }
+        FileType::Vorbis => {
+            let mut vorbis =
+                VorbisFile::read_from(&mut copy, parsing).map_err(TagError::Malformed)?;
+            let comments = std::mem::take(vorbis.vorbis_comments_mut());
+            vorbis.set_vorbis_comments(into_comments(tags, comments));
+            copy.rewind()?;
+            vorbis.save_to(&mut copy, WriteOptions::default())
+        }
+        _ => parsed.save_to(&mut copy, WriteOptions::default()),
+    };
+    written.map_err(TagError::Unwritable)?;
     copy.sync_all()?;
     fs::rename(beside, path)?;
     Ok(())
+}
+
+fn into_comments(tags: &Tags, comments: VorbisComments) -> VorbisComments {
+    // Pictures go around the general form too, which drops those it cannot take the size of.
+    let pictures = comments.pictures().to_vec();
+    let (unnamed, mut tag) = comments.split_tag();
+    while tag.picture_count() > 0 {
+        tag.remove_picture(0);
+    }
+    into_tag(tags, &mut tag);
+    let mut comments = unnamed.merge_tag(tag);
+    for (picture, information) in pictures {
+        // With its size given, a picture is put in without being looked at, which cannot fail.
+        let _ = comments.insert_picture(picture, Some(information));
+    }
+    comments
 }
 
 /// The name of the copy: in the same folder, so that a rename can put it in place.

@@ -37,6 +37,9 @@ pub struct ClientConfig {
     pub upload_slots: usize,
     /// Bytes per second for all uploads together.
     pub upload_bytes_per_s: Option<u64>,
+    /// Average upload speed of earlier sessions in bytes per second, told with search answers until
+    /// this session has measured its own; 0 when unknown.
+    pub known_upload_speed: u32,
     /// What others read about this user.
     pub description: String,
 }
@@ -173,7 +176,11 @@ impl Client {
             description: config.description,
             local,
             shares,
-            uploads: Uploads::new(config.upload_slots, config.upload_bytes_per_s),
+            uploads: Uploads::new(
+                config.upload_slots,
+                config.upload_bytes_per_s,
+                config.known_upload_speed,
+            ),
             events,
             to_server,
         });

@@ -1,6 +1,10 @@
+use lofty::id3::v2::Id3v2Tag;
+use lofty::picture::{MimeType, Picture, PictureType};
+use lofty::tag::TagExt;
+
 use super::*;
 use crate::examine;
-use crate::specimen::{OnDisk, aiff, flac, m4a, on_disk, tune, vorbis, wav};
+use crate::specimen::{OnDisk, aiff, flac, m4a, mp3, on_disk, tune, vorbis, wav};
 
 fn full() -> Tags {
     let text = |text: &str| Some(text.to_owned());
@@ -28,7 +32,7 @@ fn full() -> Tags {
     }
 }
 
-fn specimens() -> [(&'static str, OnDisk); 5] {
+fn specimens() -> [(&'static str, OnDisk); 6] {
     let samples = tune(20, 5);
     [
         ("flac", on_disk(&flac(&samples))),
@@ -36,6 +40,7 @@ fn specimens() -> [(&'static str, OnDisk); 5] {
         ("wav", on_disk(&wav(&samples))),
         ("aiff", on_disk(&aiff(&samples))),
         ("m4a", on_disk(&m4a(&samples))),
+        ("mp3", on_disk(&mp3(20, 200))),
     ]
 }
 
@@ -80,7 +85,7 @@ fn other_tags_are_kept() {
         tag.insert_text(ItemKey::Composer, "Grace".to_owned());
         tag.insert_text(ItemKey::TrackTitle, "untitled".to_owned());
         parsed.insert_tag(tag);
-        write_copy(&file.path, &beside(&file.path), &parsed).unwrap();
+        parsed.save_to_path(&file.path, WriteOptions::default()).unwrap();
         write_tags(&file.path, &full()).unwrap();
         let parsed = parse(&mut File::open(&file.path).unwrap()).unwrap();
         let tag = parsed.primary_tag().unwrap();
@@ -91,9 +96,39 @@ fn other_tags_are_kept() {
 }
 
 #[test]
+fn what_has_no_common_name_is_kept_too() {
+    let mut comments = VorbisComments::new();
+    comments.push("SHELF".to_owned(), "seven".to_owned());
+    comments.push("SHELF".to_owned(), "eight".to_owned());
+    let picture = Picture::unchecked(vec![0xFF, 0xD8, 0xFF, 0xE0, 1, 2, 3, 4])
+        .pic_type(PictureType::CoverFront)
+        .mime_type(MimeType::Jpeg)
+        .build();
+    let mut id3 = Id3v2Tag::new();
+    id3.insert_user_text("Shelf".to_owned(), "seven".to_owned());
+    id3.insert_picture(picture.clone());
+    let [flac, vorbis, _, _, _, mp3] = specimens().map(|(_, file)| file);
+    comments.save_to_path(&vorbis.path, WriteOptions::default()).unwrap();
+    comments.insert_picture(picture, None).unwrap();
+    comments.save_to_path(&flac.path, WriteOptions::default()).unwrap();
+    id3.save_to_path(&mp3.path, WriteOptions::default()).unwrap();
+    for file in [&flac, &vorbis, &mp3] {
+        write_tags(&file.path, &full()).unwrap();
+        assert_eq!(read_tags(&file.path).unwrap(), full());
+    }
+    for file in [&flac, &vorbis] {
+        assert!(holds(file, b"SHELF=seven") && holds(file, b"SHELF=eight"));
+    }
+    assert!(holds(&mp3, b"Shelf\0seven"));
+    for file in [&flac, &mp3] {
+        assert!(holds(file, &[0xFF, 0xD8, 0xFF, 0xE0, 1, 2, 3, 4]));
+    }
+}
+
+#[test]
 fn names_on_disk_are_those_of_picard() {
-    let [flac, vorbis, _, aiff, m4a] = specimens().map(|(_, file)| file);
-    for file in [&flac, &vorbis, &aiff, &m4a] {
+    let [flac, vorbis, _, aiff, m4a, mp3] = specimens().map(|(_, file)| file);
+    for file in [&flac, &vorbis, &aiff, &m4a, &mp3] {
         write_tags(&file.path, &full()).unwrap();
     }
     for file in [&flac, &vorbis] {
@@ -127,10 +162,10 @@ fn names_on_disk_are_those_of_picard() {
         "MusicBrainz Album Artist Id\x000a1b2c3d-0000-4000-8000-000000000006",
         "Acoustid Id\x000a1b2c3d-0000-4000-8000-000000000001",
     ] {
-        assert!(holds(&aiff, frame.as_bytes()), "{frame}");
+        assert!(holds(&aiff, frame.as_bytes()) && holds(&mp3, frame.as_bytes()), "{frame}");
     }
     for frame in ["UFID", "TSRC", "TRCK", "TPOS", "TDRC", "TPE2"] {
-        assert!(holds(&aiff, frame.as_bytes()), "{frame}");
+        assert!(holds(&aiff, frame.as_bytes()) && holds(&mp3, frame.as_bytes()), "{frame}");
     }
     for name in [
         "MusicBrainz Track Id",
