@@ -56,7 +56,7 @@ impl Signal {
     /// and must not add hooks. A hook that returns `false` is forgotten.
     ///
     /// A change may happen before the hook is added: read [`Self::position`] afterwards. With a
-    /// `tokio::sync::watch` sender the hook is `move |seq| sender.send(seq).is_ok()`.
+    /// `tokio::sync::watch` sender the hook is `move |seq| { sender.send_replace(seq); true }`.
     pub fn on_change(&self, hook: impl Fn(Seq) -> bool + Send + 'static) {
         self.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
     }
