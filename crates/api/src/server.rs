@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use crate::guard::{self, Guard};
 use crate::problem::Problem;
 use crate::schema::{self, ApiSchema};
-use crate::state::ApiState;
+use crate::state::{ApiState, read};
 use crate::{history, request, socket};
 
 /// Longest request body, in bytes.
@@ -126,8 +126,16 @@ async fn schema_file() -> Response {
 async fn history_file(State(served): State<Served>, Path(id): Path<String>) -> Response {
     let Ok(number) = id.parse() else { return not_found().await.into_response() };
     let job = JobId(number);
-    let header = Header { engine: served.state.engine, job: Some(job) };
-    history::download(served.state.log, header, job)
+    let view = served.state.jobs.clone();
+    let refuse = |status, title, detail| Problem { status, title, detail }.into_response();
+    match read(move || view.get(job)).await {
+        Ok(found) if found.value.is_some() => {
+            let header = Header { engine: served.state.engine, job: Some(job) };
+            history::download(served.state.log, header, job)
+        }
+        Ok(_) => refuse(StatusCode::NOT_FOUND, "no such job", format!("there is no job {job}")),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.message),
+    }
 }
 
 async fn upgrade(
