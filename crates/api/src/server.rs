@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use domain::JobId;
 use eventlog::history::Header;
+use projections::AsOf;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -129,11 +130,11 @@ async fn history_file(State(served): State<Served>, Path(id): Path<String>) -> R
     let view = served.state.jobs.clone();
     let refuse = |status, title, detail| Problem { status, title, detail }.into_response();
     match read(move || view.get(job)).await {
-        Ok(found) if found.value.is_some() => {
+        Ok(AsOf { value: Some(found), .. }) => {
             let header = Header { engine: served.state.engine, job: Some(job) };
-            history::download(served.state.log, header, job)
+            history::download(served.state.log, header, job, found.head.changed)
         }
-        Ok(_) => refuse(StatusCode::NOT_FOUND, "no such job", format!("there is no job {job}")),
+        Ok(AsOf { value: None, .. }) => refuse(StatusCode::NOT_FOUND, "no such job", format!("there is no job {job}")),
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.message),
     }
 }

@@ -43,7 +43,10 @@ pub(crate) enum SourceState {
     Sending,
     /// Its peer failed and is left alone for a while.
     Resting,
-    /// It is not asked again for this track; the reason says why.
+    /// It has other bytes than those held; it may be asked again for the next attempt.
+    SetAside,
+    /// It is not asked again for this track, unless it merely failed and its peer offers the file
+    /// again; the reason says why.
     Dropped,
     /// It gave all that was asked of it.
     Done,
@@ -63,6 +66,7 @@ impl From<jobs::SourceView> for Source {
                 until = Some(at);
                 SourceState::Resting
             }
+            jobs::SourceState::SetAside => SourceState::SetAside,
             jobs::SourceState::Dropped => SourceState::Dropped,
             jobs::SourceState::Done => SourceState::Done,
         };

@@ -2,7 +2,7 @@
 //! come from the engine, so they also hold what it would never conclude, such as news that comes late.
 
 use domain::chunk::{CHUNK_BYTES, Digest};
-use domain::decision::{AttemptDropReason, Choice, CutReason, DropReason, HoldReason, Refusal};
+use domain::decision::{AttemptDropReason, Choice, CutReason, HoldReason, Refusal};
 use domain::id::{AcoustId, TrackId};
 use domain::observation::{DiskFault, Lookup, LookupFault, SessionEnd, TransferEnd, TransferFault};
 use domain::score::Ppm;
@@ -127,7 +127,7 @@ pub fn chunk(track: TrackKey, assignment: u64, start: u64) -> Vec<Event> {
     let digest = Digest([1; 32]);
     vec![
         seen(Observation::ChunkArrived { track, assignment, range, digest, elapsed_ms: 100 }),
-        so(Decision::ChunkAccepted { track, assignment, range }),
+        so(Decision::ChunkAccepted { track, assignment, range, digest }),
     ]
 }
 
@@ -206,11 +206,8 @@ pub fn generated(seed: u64, length: usize) -> Steps {
             18 => hold_or_end(JobId(job), dice.below(6), until),
             19 => vec![
                 woken(),
-                so(Decision::SourceDropped {
-                    track,
-                    source: SourceId(source),
-                    reason: DropReason::OtherVariant,
-                }),
+                so(Decision::SourceSetAside { track, attempt: 1, source: SourceId(source) }),
+                so(Decision::SourceReturned { track, source: SourceId(source), size: 9 }),
                 so(Decision::AttemptDropped {
                     track,
                     attempt: 1,
