@@ -1,5 +1,7 @@
 //! Clients meet each other on the loopback server: real sockets, one 127.x address per user.
 
+mod aioslsk;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
