@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -258,6 +258,10 @@ async fn attempt(
     session.events.tell(Event::UploadStarted { user, path, size, offset }).await;
     let begun = Instant::now();
     send(session, wanted, &mut source, &mut stream, size - offset, sent_bytes).await?;
+    // Where nothing was to be sent, a real client waits for our end before it closes.
+    if offset == size {
+        let _ = stream.shutdown().await;
+    }
     wait_for_close(&mut stream).await?;
     report_speed(session, *sent_bytes, begun.elapsed());
     tracing::debug!(user = wanted.user, path = file_name(file), "uploaded");
