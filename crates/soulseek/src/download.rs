@@ -50,6 +50,8 @@ pub struct Download {
     next_ask: Instant,
     /// Questions for our place since the last sign that the other side knows of the request.
     unanswered: u32,
+    /// Whether message 46 may still be answered by asking once more.
+    may_repeat: bool,
     ended: Option<DownloadEnd>,
 }
 
@@ -75,7 +77,7 @@ pub enum DownloadEnd {
     /// The other side will not send the file (message 50), in its own words.
     #[error("denied: {0}")]
     Denied(String),
-    /// The transfer broke off at the other side (message 46); asking again may help.
+    /// The transfer broke off at the other side (message 46), and so did the one after it.
     #[error("upload failed at the other side")]
     UploadFailed,
     /// The user is not logged in.
@@ -168,6 +170,7 @@ impl Download {
             offer: None,
             next_ask: Instant::now() + FIRST_ASK_AFTER,
             unanswered: 0,
+            may_repeat: true,
             ended: None,
         };
         download.tell(PeerMessage::QueueUpload { path: path.to_owned() }, true);
@@ -213,6 +216,12 @@ impl Download {
                 Some(News::Denied(reason)) if is_full_queue(&reason) => {
                     self.unanswered = self.unanswered.max(1);
                     self.next_ask = Instant::now() + ASK_EVERY;
+                    continue;
+                }
+                // It may speak of an earlier attempt that was cut, so it is asked once more.
+                Some(News::Failed) if self.may_repeat => {
+                    self.may_repeat = false;
+                    self.tell(PeerMessage::QueueUpload { path: self.path.clone() }, true);
                     continue;
                 }
                 Some(end) => {

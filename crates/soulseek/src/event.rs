@@ -83,7 +83,8 @@ pub enum UploadOutcome {
     ReadError,
 }
 
-/// The receiving end of a client's events.
+/// The receiving end of a client's events. Receive them or drop it: uploads wait for room to
+/// tell that they began or ended.
 #[derive(Debug)]
 pub struct EventReceiver {
     events: mpsc::Receiver<Event>,
@@ -121,6 +122,15 @@ impl EventSender {
     /// Drops the event when there is no room.
     pub(crate) fn mention(&self, event: Event) {
         if let Some(sender) = lock(&self.events).as_ref() {
+            let _ = sender.try_send(event);
+        }
+    }
+
+    /// Drops the event when half the room is taken, so that progress never crowds out the rest.
+    pub(crate) fn mention_progress(&self, event: Event) {
+        if let Some(sender) = lock(&self.events).as_ref()
+            && sender.capacity() > WAITING / 2
+        {
             let _ = sender.try_send(event);
         }
     }

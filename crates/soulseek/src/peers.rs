@@ -174,9 +174,15 @@ fn start_reading(session: &Arc<Session>, user: String, link: Link, mut stream: O
 async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessage) {
     match message {
         PeerMessage::SearchAnswer { answer } => session.searches.answered(user, answer),
-        PeerMessage::TransferRequest { direction: DIRECTION_UPLOAD, token, path, size } => {
-            let size = size.unwrap_or(0);
-            session.downloads.offered(user, &path, token, size, link);
+        PeerMessage::TransferRequest {
+            direction: DIRECTION_UPLOAD,
+            token,
+            path,
+            size: Some(size),
+        } => session.downloads.offered(user, &path, token, size, link),
+        PeerMessage::TransferRequest { direction: DIRECTION_UPLOAD, token, .. } => {
+            let verdict = Verdict::Declined { reason: reason::CANCELLED.to_owned() };
+            reply(link, &PeerMessage::TransferResponse { token, verdict }).await;
         }
         // Asked the old way: the answer is to wait for our own request. SOULSEEK.md 2.5.
         PeerMessage::TransferRequest { token, path, .. } => {

@@ -53,8 +53,8 @@ pub(crate) struct Uploads {
 #[derive(Debug, Default)]
 struct Turns {
     waiting: VecDeque<Wanted>,
-    /// At most one file per user.
-    sending: HashMap<String, String>,
+    /// Users who are being sent a file; never more than one each.
+    sending: HashSet<String>,
     /// When each user last had a turn, as a running number.
     last_turn: HashMap<String, u64>,
     turn: u64,
@@ -143,7 +143,7 @@ impl Turns {
             .waiting
             .iter()
             .enumerate()
-            .filter(|(_, wanted)| !self.sending.contains_key(&wanted.user))
+            .filter(|(_, wanted)| !self.sending.contains(&wanted.user))
             .min_by_key(|(at, wanted)| {
                 let last = self.last_turn.get(&wanted.user).copied().unwrap_or(0);
                 (!self.privileged.contains(&wanted.user), last, *at)
@@ -151,7 +151,7 @@ impl Turns {
         let wanted = self.waiting.remove(at)?;
         self.turn += 1;
         self.last_turn.insert(wanted.user.clone(), self.turn);
-        self.sending.insert(wanted.user.clone(), wanted.path.clone());
+        self.sending.insert(wanted.user.clone());
         Some(wanted)
     }
 
@@ -160,7 +160,7 @@ impl Turns {
         // Forgotten once they want nothing more, so that strangers do not fill the memory.
         let Turns { waiting, sending, last_turn, .. } = self;
         if waiting.is_empty() {
-            last_turn.retain(|user, _| sending.contains_key(user));
+            last_turn.retain(|user, _| sending.contains(user));
         }
     }
 }
@@ -172,10 +172,9 @@ pub(crate) fn queue(session: &Arc<Session>, user: &str, path: &str) -> Result<()
     }
     {
         let mut turns = lock(&session.uploads.turns);
-        // Asked again, for instance after a lost connection: it keeps its place.
-        if turns.waiting.iter().any(|wanted| wanted.is(user, path))
-            || turns.sending.get(user).is_some_and(|sending| sending == path)
-        {
+        // Asked again, for instance after a lost connection: it keeps its place. A file being
+        // sent is queued anew, because the downloader may know before us that this one broke.
+        if turns.waiting.iter().any(|wanted| wanted.is(user, path)) {
             return Ok(());
         }
         let of_user = turns.waiting.iter().filter(|wanted| wanted.user == user).count();
@@ -300,9 +299,10 @@ async fn send(
     size: u64,
     sent_bytes: &mut u64,
 ) -> Result<(), UploadOutcome> {
-    let mut buffer = vec![0; STEP];
+    let step = session.uploads.pace.as_ref().map_or(STEP, Pace::step);
+    let mut buffer = vec![0; step];
     while *sent_bytes < size {
-        let left = usize::try_from(size - *sent_bytes).unwrap_or(STEP).min(STEP);
+        let left = usize::try_from(size - *sent_bytes).unwrap_or(step).min(step);
         let count = source.read(&mut buffer[..left]).await.map_err(read_error)?;
         // The file became shorter while it was being sent.
         if count == 0 {
@@ -315,7 +315,7 @@ async fn send(
         *sent_bytes += count as u64;
         let Wanted { user, path } = wanted.clone();
         let sent_bytes = *sent_bytes;
-        session.events.mention(Event::UploadProgress { user, path, sent_bytes });
+        session.events.mention_progress(Event::UploadProgress { user, path, sent_bytes });
     }
     Ok(())
 }
@@ -374,6 +374,12 @@ struct Pace {
 impl Pace {
     fn new(bytes_per_s: u64) -> Pace {
         Pace { bytes_per_s: bytes_per_s.max(1), free_at: Mutex::new(Instant::now()) }
+    }
+
+    /// Small enough that even a slow upload moves several times per second: downloaders give up
+    /// on one that stands still for half a minute.
+    fn step(&self) -> usize {
+        usize::try_from(self.bytes_per_s / 4).unwrap_or(STEP).clamp(1 << 10, STEP)
     }
 
     async fn wait_for(&self, bytes: usize) {

@@ -440,6 +440,119 @@ async fn a_dropped_download_declines_a_later_offer() {
     assert!(matches!(end, Event::UploadEnded { outcome, .. } if outcome == declined));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_users_who_take_from_each_other_at_once_lose_nothing() {
+    let server = server().await;
+    let paths: Vec<String> = (0..40).map(|number| format!(r"Music\Album\{number}.mp3")).collect();
+    let folder = paths.iter().fold(Folder::new(), |folder, path| folder.with(path, 3_000));
+    let mut clients = Vec::new();
+    for (user, last) in [("ada", 2), ("bo", 3), ("cy", 4)] {
+        let (client, events) = log_in(&server, user, last).await;
+        // Nobody listens, so nothing waits to be told.
+        drop(events);
+        client.set_shares(folder.shares());
+        clients.push((user, client));
+    }
+    let mut fetching = tokio::task::JoinSet::new();
+    for (user, client) in &clients {
+        for &(other, _) in clients.iter().filter(|(other, _)| other != user) {
+            for path in paths.clone() {
+                let client = client.clone();
+                fetching.spawn(async move { fetch(&client, other, &path, 0).await });
+            }
+        }
+    }
+    let mut count = 0;
+    while let Some(fetched) = fetching.join_next().await {
+        assert_eq!(fetched.unwrap(), content(3_000));
+        count += 1;
+    }
+    assert_eq!(count, 240);
+}
+
+#[tokio::test]
+async fn a_cut_download_can_be_asked_for_again_at_once() {
+    let server = server().await;
+    let folder = Folder::new().with(SONG, 20 << 20);
+    let (ada, _ada) = log_in(&server, "ada", 2).await;
+    let (bo, _bo) = log_in(&server, "bo", 3).await;
+    bo.set_shares(folder.shares());
+    let mut held = vec![0; 100_000];
+    for _ in 0..3 {
+        let mut download = ada.download("bo", SONG).await.unwrap();
+        granted(&mut download).await;
+        let mut stream = download.accept(0).await.unwrap();
+        let mut count = 0;
+        while count < held.len() {
+            count += stream.read(&mut held[count..]).await.unwrap();
+        }
+    }
+    let rest = fetch(&ada, "bo", SONG, held.len() as u64).await;
+    held.extend_from_slice(&rest);
+    assert!(held == content(20 << 20));
+}
+
+#[tokio::test]
+async fn uploads_keep_to_their_rate() {
+    let server = server().await;
+    let folder = Folder::new().with(SONG, 300_000);
+    let slow = ClientConfig { upload_bytes_per_s: Some(200_000), ..config(&server, "bo", 3) };
+    let (_bo, _events) = Client::login(slow, folder.shares()).await.unwrap();
+    let (ada, _ada) = log_in(&server, "ada", 2).await;
+    let begun = std::time::Instant::now();
+    assert!(fetch(&ada, "bo", SONG, 0).await == content(300_000));
+    assert!(begun.elapsed() > Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_request_in_the_old_direction_is_queued_and_served_the_new_way() {
+    let server = server().await;
+    let folder = Folder::new().with(SONG, 10);
+    let (bo, _bo) = log_in(&server, "bo", 3).await;
+    bo.set_shares(folder.shares());
+    let mut peer = TcpStream::connect(bo.listen_addr()).await.unwrap();
+    let hello = PeerInit::Hello { user: "old".to_owned(), kind: ConnectionKind::Peer, number: 0 };
+    let request = |token, path: &str| PeerMessage::TransferRequest {
+        direction: soulseek::wire::peer::DIRECTION_DOWNLOAD,
+        token,
+        path: path.to_owned(),
+        size: None,
+    };
+    write_all(&mut peer, &[hello.encode(), request(1, "other").encode()].concat()).await.unwrap();
+    let declined = |token, reason: &str| PeerMessage::TransferResponse {
+        token,
+        verdict: Verdict::Declined { reason: reason.to_owned() },
+    };
+    assert_eq!(
+        timeout(LIMIT, read_peer(&mut peer)).await.unwrap(),
+        declined(1, "File not shared.")
+    );
+    write_all(&mut peer, &request(2, SONG).encode()).await.unwrap();
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        answers.push(timeout(LIMIT, read_peer(&mut peer)).await.unwrap());
+    }
+    assert!(answers.contains(&declined(2, "Queued")));
+    assert!(answers.iter().any(|answer| matches!(
+        answer,
+        PeerMessage::TransferRequest { direction: DIRECTION_UPLOAD, size: Some(10), .. }
+    )));
+}
+
+#[test]
+fn everything_a_caller_waits_for_can_move_between_threads() {
+    fn movable<T: Send>(_: &T) {}
+    fn check(client: &Client, search: &mut soulseek::Search, download: &mut Download) {
+        movable(&client.search(""));
+        movable(&client.download("", ""));
+        movable(&search.next());
+        movable(&download.next());
+        movable(&download.accept(0));
+        movable(&client.clone().close());
+    }
+    let _ = check;
+}
+
 /// A peer made of bare sockets, for what no honest client does.
 struct Stranger {
     _server: TcpStream,
