@@ -17,6 +17,7 @@ use std::time::Duration;
 use soulseek::conn::{read_frame, write_all};
 use soulseek::wire::server::LoginAnswer;
 use soulseek::wire::{Channel, ServerMessage, ServerRequest};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -27,6 +28,8 @@ use online::World;
 const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
 /// Clients ping at least every five minutes.
 const SILENCE: Duration = Duration::from_secs(900);
+/// Time for a client that was thrown out to read why and leave.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Messages that may wait to be written to one client.
 const OUTBOX: usize = 1_024;
 
@@ -91,8 +94,13 @@ async fn serve(world: Arc<World>, mut stream: TcpStream, from: SocketAddr) {
     let write = async {
         while let Some(message) = outgoing.recv().await {
             let kicked = matches!(message, ServerMessage::Relogged {});
-            if write_all(&mut writing, &message.encode()).await.is_err() || kicked {
+            if write_all(&mut writing, &message.encode()).await.is_err() {
                 return;
+            }
+            if kicked {
+                // Closing on top of unread requests would destroy the message just written.
+                let _ = writing.shutdown().await;
+                return tokio::time::sleep(FAREWELL).await;
             }
         }
     };

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ const PING_EVERY: Duration = Duration::from_secs(60);
 /// A quiet server is normal: it answers no pings. A dead one is noticed when a ping cannot be
 /// delivered, so this only bounds the wait in name.
 const SILENCE: Duration = Duration::from_secs(24 * 3600);
-/// How long a lost session waits for its last words to be heard.
+/// How long a lost session waits for last words: the server's, then its own to be received.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 const OFFLINE: u32 = 0;
@@ -134,9 +135,12 @@ pub(crate) fn start(session: &Arc<Session>, stream: TcpStream, requests: mpsc::R
     let writing = write(write_half, requests);
     let reading = Arc::clone(session);
     session.spawn(async move {
+        let mut heard = pin!(read(&reading, read_half));
         let reason = tokio::select! {
-            reason = read(&reading, read_half) => reason,
-            reason = writing => reason,
+            biased;
+            reason = &mut heard => reason,
+            // A server that stopped taking requests may have said why just before.
+            reason = writing => timeout(LAST_WORDS, heard).await.unwrap_or(reason),
         };
         reading.release_waiters();
         let last_words = async {

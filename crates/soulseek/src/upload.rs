@@ -241,12 +241,7 @@ async fn attempt(
     let token = offer(session, wanted, size).await?;
     let mut stream = open(session, &wanted.user, ConnectionKind::File).await?;
     write_all(&mut stream, &encode_token(token)).await.map_err(|_| UploadOutcome::Cut)?;
-    let mut offset = [0; OFFSET_BYTES];
-    timeout(OFFSET_PATIENCE, stream.read_exact(&mut offset))
-        .await
-        .map_err(|_| UploadOutcome::Unreachable)?
-        .map_err(|_| UploadOutcome::Cut)?;
-    let offset = decode_offset(offset);
+    let offset = read_offset(&mut stream, size).await?;
     if offset > size {
         tracing::debug!(user = wanted.user, offset, size, "asked for what lies behind the end");
         return Err(UploadOutcome::Cut);
@@ -261,10 +256,26 @@ async fn attempt(
     if offset == size {
         let _ = stream.shutdown().await;
     }
-    wait_for_close(&mut stream).await?;
+    // Nothing of an empty file can be missing, however its connection ended.
+    wait_for_close(&mut stream).await.or(if size == 0 {
+        Ok(())
+    } else {
+        Err(UploadOutcome::Cut)
+    })?;
     report_speed(session, *sent_bytes, begun.elapsed());
     tracing::debug!(user = wanted.user, path = file_name(file), "uploaded");
     Ok(())
+}
+
+async fn read_offset(stream: &mut TcpStream, size: u64) -> Result<u64, UploadOutcome> {
+    let mut offset = [0; OFFSET_BYTES];
+    match timeout(OFFSET_PATIENCE, stream.read_exact(&mut offset)).await {
+        Ok(Ok(_)) => Ok(decode_offset(offset)),
+        // Some real clients close at once on an empty file: there is nothing to ask for.
+        Ok(Err(_)) if size == 0 => Ok(0),
+        Ok(Err(_)) => Err(UploadOutcome::Cut),
+        Err(_) => Err(UploadOutcome::Unreachable),
+    }
 }
 
 /// Sends message 40 and waits for 41.

@@ -626,7 +626,7 @@ impl Stranger {
 }
 
 async fn read_peer(stream: &mut TcpStream) -> PeerMessage {
-    let frame = read_frame(stream, Channel::Peer, LIMIT).await.unwrap();
+    let frame = read_frame(stream, Channel::PeerAsked, LIMIT).await.unwrap();
     PeerMessage::decode(frame.code, &frame.body).unwrap()
 }
 
@@ -705,6 +705,53 @@ async fn a_stranger_with_bad_manners_does_no_harm() {
     stream.write_all(&[0xff; 8]).await.unwrap();
     let _ = timeout(LIMIT, stream.read_to_end(&mut Vec::new())).await.expect("it lets go");
     assert!(fetch(&ada, "bo", SONG, 0).await == content(SIZE));
+}
+
+/// Asks `uploader` for a file and follows the protocol up to its file connection and token.
+async fn take(stranger: &Stranger, user: &str, uploader: SocketAddr, path: &str) -> TcpStream {
+    let mut peer = TcpStream::connect(uploader).await.unwrap();
+    let hello = PeerInit::Hello { user: user.to_owned(), kind: ConnectionKind::Peer, number: 0 };
+    let ask = PeerMessage::QueueUpload { path: path.to_owned() };
+    write_all(&mut peer, &[hello.encode(), ask.encode()].concat()).await.unwrap();
+    let PeerMessage::TransferRequest { token, .. } = read_peer(&mut peer).await else {
+        panic!("an offer");
+    };
+    let verdict = Verdict::Accepted { size: None };
+    let accept = PeerMessage::TransferResponse { token, verdict };
+    write_all(&mut peer, &accept.encode()).await.unwrap();
+    let mut file = stranger.accept().await;
+    assert_eq!(file.read_u32_le().await.unwrap(), token);
+    file
+}
+
+#[tokio::test]
+async fn a_downloader_may_close_at_once_only_on_an_empty_file() {
+    let server = server().await;
+    let folder = Folder::new().with(EMPTY, 0).with(SONG, 10);
+    let (bo, mut uploads) = log_in(&server, "bo", 3).await;
+    bo.set_shares(folder.shares());
+    let stranger = Stranger::log_in(&server, "stranger", 9).await;
+    for (path, expected) in [(EMPTY, UploadOutcome::Completed), (SONG, UploadOutcome::Cut)] {
+        drop(take(&stranger, "stranger", bo.listen_addr(), path).await);
+        let end = event(&mut uploads, is_upload_end).await;
+        assert!(matches!(end, Event::UploadEnded { outcome, .. } if outcome == expected));
+    }
+}
+
+#[tokio::test]
+async fn an_offset_behind_the_end_is_no_transfer() {
+    let server = server().await;
+    let folder = Folder::new().with(SONG, 10);
+    let (bo, mut uploads) = log_in(&server, "bo", 3).await;
+    bo.set_shares(folder.shares());
+    let stranger = Stranger::log_in(&server, "stranger", 9).await;
+    let mut file = take(&stranger, "stranger", bo.listen_addr(), SONG).await;
+    file.write_u64_le(u64::MAX).await.unwrap();
+    let mut bytes = Vec::new();
+    let _ = timeout(LIMIT, file.read_to_end(&mut bytes)).await.expect("it lets go");
+    assert_eq!(bytes, b"");
+    let end = event(&mut uploads, is_upload_end).await;
+    assert!(matches!(end, Event::UploadEnded { outcome: UploadOutcome::Cut, .. }));
 }
 
 #[tokio::test]

@@ -12,8 +12,10 @@ pub enum Channel {
     ToServer,
     /// The first frame of a connection between two clients.
     Init,
-    /// Messages between two clients (`P`).
+    /// Messages between two clients (`P`), when nothing large was asked for.
     Peer,
+    /// The same, when a share list, a folder or user information was asked for.
+    PeerAsked,
     /// The distributed search network (`D`).
     Distributed,
 }
@@ -46,7 +48,7 @@ impl Channel {
     /// How many bytes the code takes.
     pub fn code_bytes(self) -> usize {
         match self {
-            Channel::FromServer | Channel::ToServer | Channel::Peer => 4,
+            Channel::FromServer | Channel::ToServer | Channel::Peer | Channel::PeerAsked => 4,
             Channel::Init | Channel::Distributed => 1,
         }
     }
@@ -57,11 +59,11 @@ impl Channel {
             (Channel::FromServer, _) => 16 * MIB,
             (Channel::ToServer, _) => 8 * KIB,
             (Channel::Init, _) => KIB,
-            // Share lists and folders; search answers stay far below one megabyte.
-            (Channel::Peer, 5 | 37) => 16 * MIB,
-            (Channel::Peer, 16) => 4 * MIB,
-            (Channel::Peer, 9) => MIB,
-            (Channel::Peer, _) => 64 * KIB,
+            // Share lists, user information with a picture, folders.
+            (Channel::PeerAsked, 5 | 16 | 37) => 64 * MIB,
+            // Search answers stay far below one megabyte.
+            (Channel::Peer | Channel::PeerAsked, 9) => MIB,
+            (Channel::Peer | Channel::PeerAsked, _) => 64 * KIB,
             (Channel::Distributed, _) => 16 * KIB,
         }
     }
@@ -104,6 +106,8 @@ mod tests {
     fn a_frame_must_hold_its_code_and_stay_below_its_cap() {
         assert_eq!(Channel::Peer.body_bytes(3, 0), Err(FrameError::TooShort { length: 3 }));
         assert_eq!(Channel::Init.body_bytes(5, 0), Ok(4));
+        assert!(Channel::Peer.body_bytes(1 << 20, 5).is_err(), "nobody asked for a share list");
+        assert!(Channel::PeerAsked.body_bytes(1 << 20, 5).is_ok());
         assert!(matches!(
             Channel::Peer.body_bytes(u32::MAX, 43),
             Err(FrameError::TooLong { cap: 65_536, .. })

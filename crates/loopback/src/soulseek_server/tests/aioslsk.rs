@@ -32,9 +32,9 @@ fn peer(command: &str, server: &SoulseekServer, port: u16, rest: &[&str]) -> Chi
         .unwrap()
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, on every address, because aioslsk listens on all of them.
 async fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+    TcpListener::bind("0.0.0.0:0").await.unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test]
