@@ -12,8 +12,10 @@
 //! ```
 //! Many small rows and not one per job: a job with 64 sources a track outgrows the limit of a value.
 
-use domain::{Envelope, JobId, PeerId, TrackKey};
-use eventlog::{LogId, Signal};
+use std::time::Duration;
+
+use domain::{Envelope, JobId, PeerId, Seq, TrackKey};
+use eventlog::LogId;
 
 use crate::foreign;
 use crate::projection::{ApplyError, Checkpoint, Projection};
@@ -48,8 +50,8 @@ impl Projection for Jobs {
     const NAME: &'static str = "jobs";
     const VERSION: u32 = 1;
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
-        self.table.checkpoint().ok().flatten()
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
+        Ok(self.table.checkpoint()?)
     }
 
     fn reset(&mut self, log: LogId) -> Result<(), ApplyError> {
@@ -68,10 +70,21 @@ pub struct View {
 }
 
 impl View {
-    /// The last event folded in, and ways to wait for later ones.
+    /// The last event folded in.
     #[must_use]
-    pub fn position(&self) -> &Signal {
-        self.table.position()
+    pub fn position(&self) -> Seq {
+        self.table.position().position()
+    }
+
+    /// Blocks until an event beyond `seq` is folded in or the time is up; the position then.
+    #[must_use]
+    pub fn wait_beyond(&self, seq: Seq, timeout: Duration) -> Seq {
+        self.table.position().wait_beyond(seq, timeout)
+    }
+
+    /// Calls `hook` with the position after each batch; see [`eventlog::Signal::on_change`].
+    pub fn on_advance(&self, hook: impl Fn(Seq) -> bool + Send + 'static) {
+        self.table.position().on_change(hook);
     }
 
     /// All jobs without their tracks, in the order of acceptance: what a list shows.
