@@ -1,1 +1,3 @@
+//! All integration tests as one binary, so that they link once.
 
+mod laws;

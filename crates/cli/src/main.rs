@@ -1,2 +1,90 @@
-//! The `reprise` binary.
-fn main() {}
+//! The `reprise` binary: the node, the commands that talk to a running one, and the tools that need
+//! none. Each command has its file; what a command's exit code means is in [`exit`].
+
+mod client;
+mod demo;
+mod exit;
+mod job;
+mod progress;
+mod replay;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Finds, downloads, verifies and curates music by identity instead of by file name.
+#[derive(Parser)]
+#[command(name = "reprise", version, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Complete an album in a world of our own on loopback: no account, no internet
+    Demo(demo::Options),
+    /// Run the node
+    Serve {
+        /// The configuration file; see config.example.yml
+        #[arg(long, default_value = "config.yml")]
+        config: PathBuf,
+    },
+    /// Ask a running node about albums
+    Job {
+        /// Where the node's API listens
+        #[arg(long, global = true, default_value_t = node::config::DEFAULT_API)]
+        api: SocketAddr,
+        #[command(subcommand)]
+        command: job::Command,
+    },
+    /// Look at recorded histories; needs no node and no network
+    Replay {
+        #[command(subcommand)]
+        command: replay::Command,
+    },
+    /// Print the GraphQL schema
+    Schema,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("REPRISE_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default_log(&cli.command))),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    // One provider for all TLS of the process; nobody else may have chosen one before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let done = match cli.command {
+        Command::Replay { command } => replay::run(&command),
+        Command::Schema => {
+            print!("{}", api::sdl());
+            Ok(())
+        }
+        Command::Demo(options) => block_on(demo::run(options)),
+        Command::Serve { config } => block_on(serve::run(&config)),
+        Command::Job { api, command } => block_on(job::run(api, command)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}
+
+fn default_log(command: &Command) -> &'static str {
+    match command {
+        Command::Serve { .. } => "info,async_graphql=warn,sled=warn",
+        // What matters there is on the screen already.
+        Command::Demo(_) | Command::Job { .. } | Command::Replay { .. } | Command::Schema => "error",
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

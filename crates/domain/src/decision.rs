@@ -125,6 +125,25 @@ pub enum Decision {
         /// Why.
         reason: DropReason,
     },
+    /// A source gives other bytes than those held, so it is not asked to continue them. It may well
+    /// have the right file: it comes back with the next attempt.
+    SourceSetAside {
+        /// The track.
+        track: TrackKey,
+        /// The attempt it cannot continue.
+        attempt: u16,
+        /// The source.
+        source: SourceId,
+    },
+    /// A source that was dropped for failing is offered again by its peer.
+    SourceReturned {
+        /// The track.
+        track: TrackKey,
+        /// The source.
+        source: SourceId,
+        /// Its size in bytes.
+        size: u64,
+    },
     /// A peer is left alone for a while.
     PeerRested {
         /// The track at which it failed.
@@ -185,6 +204,8 @@ pub enum Decision {
         assignment: AssignmentId,
         /// Which bytes.
         range: ByteRange,
+        /// BLAKE3 of the bytes.
+        digest: Digest,
     },
     /// Bytes are not used.
     ChunkRefused {
@@ -292,7 +313,7 @@ impl fmt::Display for CommandRefusal {
 pub enum HoldReason {
     /// Our disk.
     Disk(DiskFault),
-    /// A metadata service, after too many attempts.
+    /// A metadata service refused for a reason that waiting does not change.
     Lookup(LookupFault),
 }
 
@@ -333,8 +354,6 @@ pub enum DropReason {
     Refused,
     /// It failed too often; the last fault.
     Failed(TransferFault),
-    /// Its bytes differ from those held: it is another variant.
-    OtherVariant,
     /// It began to send content that was refused before.
     KnownBad,
 }
@@ -344,7 +363,6 @@ impl fmt::Display for DropReason {
         match self {
             Self::Refused => f.write_str("its file was refused"),
             Self::Failed(fault) => fault.fmt(f),
-            Self::OtherVariant => f.write_str("its bytes differ from those held"),
             Self::KnownBad => f.write_str("its content was refused before"),
         }
     }
@@ -363,8 +381,8 @@ pub enum CutReason {
     BadContent,
     /// Its job was held or cancelled.
     JobStopped,
-    /// The session with the server ended before it began.
-    SessionClosed,
+    /// It failed by itself.
+    Failed,
 }
 
 impl fmt::Display for CutReason {
@@ -375,7 +393,7 @@ impl fmt::Display for CutReason {
             Self::QueuedTooLong => "queued too long",
             Self::BadContent => "bad content",
             Self::JobStopped => "job stopped",
-            Self::SessionClosed => "session closed",
+            Self::Failed => "failed",
         })
     }
 }

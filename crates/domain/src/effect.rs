@@ -1,7 +1,7 @@
 //! What is to be done outside. Effects are derived from decisions and never recorded; each is
 //! self-contained, so whoever performs it needs no state of the engine. Doing one twice does no harm.
 
-use crate::chunk::ByteRange;
+use crate::chunk::{ByteRange, Digest};
 use crate::id::{AcoustId, AssignmentId, JobId, PeerId, ReleaseId, SearchId, TrackKey};
 use crate::media::Fingerprint;
 use crate::target::{Target, Track};
@@ -79,6 +79,8 @@ pub enum Effect {
         track: TrackKey,
         /// Which attempt at the track.
         attempt: u16,
+        /// BLAKE3 of the file that was examined; what is staged must still be it.
+        digest: Digest,
         /// Where, relative to the music folder.
         path: String,
         /// What the tags say.

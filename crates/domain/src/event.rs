@@ -136,6 +136,8 @@ fn decision_job(decision: &Decision) -> Option<JobId> {
         | Decision::SourceFound { track, .. }
         | Decision::SourceResized { track, .. }
         | Decision::SourceDropped { track, .. }
+        | Decision::SourceSetAside { track, .. }
+        | Decision::SourceReturned { track, .. }
         | Decision::PeerRested { track, .. }
         | Decision::RangeAssigned { track, .. }
         | Decision::AssignmentCut { track, .. }

@@ -122,13 +122,8 @@ pub enum AudioFault {
         /// The decoder's words.
         detail: String,
     },
-    /// The file declares more audio than it holds.
-    Truncated {
-        /// Length declared in milliseconds.
-        declared_ms: u64,
-        /// Length that could be decoded in milliseconds.
-        decoded_ms: u64,
-    },
+    /// The file declares more audio than it holds; how much of each.
+    Truncated(String),
     /// Silence, or too short to be told from other recordings.
     NotIdentifiable(String),
 }
@@ -140,9 +135,7 @@ impl fmt::Display for AudioFault {
             Self::Damaged { at_ms, detail } => {
                 write!(f, "damaged at {}.{} s: {detail}", at_ms / 1000, at_ms % 1000 / 100)
             }
-            Self::Truncated { declared_ms, decoded_ms } => {
-                write!(f, "cut short: {} of {} s of audio", decoded_ms / 1000, declared_ms / 1000)
-            }
+            Self::Truncated(detail) => f.write_str(detail),
             Self::NotIdentifiable(detail) => write!(f, "not identifiable: {detail}"),
         }
     }

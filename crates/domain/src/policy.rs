@@ -43,8 +43,6 @@ pub struct Policy {
     pub lookup_retry_ms: u64,
     /// Longest wait between two lookups of one thing, in milliseconds.
     pub lookup_retry_most_ms: u64,
-    /// Lookups of one thing before it waits for a person.
-    pub lookup_attempts: u32,
     /// How long a job pauses when the disk is full, in milliseconds.
     pub disk_retry_ms: u64,
     /// Largest difference between a file's length and the track's, in milliseconds.
@@ -75,7 +73,6 @@ impl Default for Policy {
             source_failures: 3,
             lookup_retry_ms: 2_000,
             lookup_retry_most_ms: 60_000,
-            lookup_attempts: 8,
             disk_retry_ms: 60_000,
             // Design: section 1.1, fuzzy matching.
             duration_tolerance_ms: 3_000,

@@ -98,6 +98,8 @@ pub fn name(event: &Event) -> &'static str {
             Decision::SourceFound { .. } => "SourceFound",
             Decision::SourceResized { .. } => "SourceResized",
             Decision::SourceDropped { .. } => "SourceDropped",
+            Decision::SourceSetAside { .. } => "SourceSetAside",
+            Decision::SourceReturned { .. } => "SourceReturned",
             Decision::PeerRested { .. } => "PeerRested",
             Decision::RangeAssigned { .. } => "RangeAssigned",
             Decision::AssignmentCut { .. } => "AssignmentCut",
@@ -253,6 +255,12 @@ fn decision_fields(decision: &Decision) -> String {
         Decision::SourceDropped { track, source, reason } => {
             format!("job={track} source={source} reason={}", Foreign(&reason.to_string()))
         }
+        Decision::SourceSetAside { track, attempt, source } => {
+            format!("job={track} attempt={attempt} source={source} reason=\"its bytes differ\"")
+        }
+        Decision::SourceReturned { track, source, size } => {
+            format!("job={track} source={source} {size} B")
+        }
         Decision::PeerRested { track, peer, reason, until } => format!(
             "job={track} peer={peer} reason={} until={}",
             Foreign(&reason.to_string()),
@@ -289,7 +297,7 @@ fn decision_fields(decision: &Decision) -> String {
         Decision::WaitExtended { track, assignment, until } => {
             format!("job={track} assignment={assignment} until={}", until.clock())
         }
-        Decision::ChunkAccepted { track, assignment, range } => {
+        Decision::ChunkAccepted { track, assignment, range, digest: _ } => {
             format!("job={track} assignment={assignment} range={range}")
         }
         Decision::ChunkRefused { track, assignment, range, reason } => format!(

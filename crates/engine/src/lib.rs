@@ -1,1 +1,149 @@
-//! Placeholder while the workspace is laid out.
+//! The pure core: turns each input into decisions and the effects they ask for. It has no clock,
+//! socket, disk or random numbers; live running, restart, replay and simulation are this same code.
+//!
+//! Reading order: [`Engine::step`], then [`state`] (what is remembered), then the modules in the
+//! order of [`REACTIONS`] and [`RULES`]. What a decision asks of the outside is in [`effects`].
+
+#![deny(clippy::float_arithmetic, clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod state;
+
+mod effects;
+mod job;
+mod likeness;
+mod lookup;
+mod peer;
+mod schedule;
+mod search;
+mod source;
+mod transfer;
+mod verify;
+
+#[cfg(test)]
+mod testing;
+
+use domain::{Decision, Effect, Envelope, Event, Input, Timestamp};
+
+pub use state::State;
+
+/// Version of the decision rules. Where it matches, a replay agrees byte for byte; raise it with
+/// any change that lets the same input lead to another decision.
+pub const VERSION: u32 = 1;
+
+type React = fn(&State, &Input, Timestamp) -> Vec<Decision>;
+type Rule = fn(&State, Timestamp) -> Vec<Decision>;
+
+/// What follows from one input directly. Each is asked once, in this order, and decides on the
+/// state that the one before has left.
+const REACTIONS: [React; 5] =
+    [job::react, lookup::react, source::react, transfer::react, verify::react];
+
+/// What must hold whatever the input was. Each is asked until it has nothing to add, in this order;
+/// when one decides something, all are asked again.
+const RULES: [Rule; 5] = [job::rule, lookup::rule, transfer::rule, search::rule, schedule::rule];
+
+/// What one input led to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The input, then the decisions in order: append these before anything is performed.
+    pub events: Vec<Event>,
+    /// What the decisions ask of the outside.
+    pub effects: Vec<Effect>,
+}
+
+/// The state and the only ways to change it.
+#[derive(Debug, Clone, Default)]
+pub struct Engine {
+    state: State,
+}
+
+impl Engine {
+    /// The engine before its first event.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes an input that entered at `at` and decides.
+    ///
+    /// # Panics
+    /// When the rules contradict each other and would decide for ever: a defect of this crate.
+    #[must_use]
+    pub fn step(&mut self, input: Input, at: Timestamp) -> Step {
+        let entered = Event::Input(input);
+        self.state.evolve(&entered, at);
+        let Event::Input(input) = &entered else { unreachable!("made above") };
+
+        let mut decided = Vec::new();
+        let mut effects = Vec::new();
+        for react in REACTIONS {
+            let decisions = react(&self.state, input, at);
+            self.take(decisions, at, &mut decided, &mut effects);
+        }
+        let mut rounds = 0u32;
+        while let Some(decisions) = self.first_rule(at) {
+            rounds += 1;
+            assert!(rounds < 1_000_000, "rules contradict each other; last: {:?}", decisions[0]);
+            self.take(decisions, at, &mut decided, &mut effects);
+        }
+
+        let mut events = Vec::with_capacity(decided.len() + 1);
+        events.push(entered);
+        events.extend(decided);
+        Step { events, effects }
+    }
+
+    fn first_rule(&self, at: Timestamp) -> Option<Vec<Decision>> {
+        RULES.iter().map(|rule| rule(&self.state, at)).find(|decisions| !decisions.is_empty())
+    }
+
+    fn take(
+        &mut self,
+        decisions: Vec<Decision>,
+        at: Timestamp,
+        decided: &mut Vec<Event>,
+        effects: &mut Vec<Effect>,
+    ) {
+        for decision in decisions {
+            let event = Event::Decision(decision);
+            self.state.evolve(&event, at);
+            let Event::Decision(decision) = &event else { unreachable!("made above") };
+            effects::of(&self.state, decision, effects);
+            decided.push(event);
+        }
+    }
+
+    /// Takes a recorded event at restart: changes the state and decides nothing.
+    pub fn recover(&mut self, envelope: &Envelope) {
+        self.state.evolve(&envelope.event, envelope.at);
+    }
+
+    /// What earlier decisions asked for and nobody has answered: to be done again after a restart,
+    /// before the new run's `NodeStarted` is stepped. Transfers are not among them: they died with
+    /// the process, and `NodeStarted` assigns their rest anew.
+    #[must_use]
+    pub fn resume(&self) -> Vec<Effect> {
+        effects::unanswered(&self.state)
+    }
+
+    /// When to step with `DeadlineReached` if nothing else comes before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        [
+            job::wake(&self.state),
+            lookup::wake(&self.state),
+            transfer::wake(&self.state),
+            search::wake(&self.state),
+            schedule::wake(&self.state),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What is remembered, for reading.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+}

@@ -1,1 +1,18 @@
-//! Placeholder while the workspace is laid out.
+//! The daemon: the only place where clock, disk, sockets and settings meet the engine.
+//!
+//! [`drive`] is the whole loop: drain the inbox, step, append, perform. [`perform`] does what
+//! effects ask for and reports back as observations. [`Node`] puts the parts together.
+
+pub mod config;
+
+mod clock;
+mod drive;
+mod inbox;
+mod node;
+mod perform;
+mod session;
+mod shares;
+mod staging;
+
+pub use node::{Node, Settings, StartError, StopReason};
+pub use session::Account;

@@ -288,7 +288,7 @@ fn fold_decision(draft: &mut Draft<'_>, job: JobId, decision: &Decision) -> Resu
             CutReason::Restarted
             | CutReason::QueuedTooLong
             | CutReason::JobStopped
-            | CutReason::SessionClosed => Ok(()),
+            | CutReason::Failed => Ok(()),
         },
         Decision::ChunkAccepted { assignment, range, .. } => {
             total(draft, job, *assignment, |peer| {
@@ -309,6 +309,8 @@ fn fold_decision(draft: &mut Draft<'_>, job: JobId, decision: &Decision) -> Resu
         | Decision::SourceFound { .. }
         | Decision::SourceResized { .. }
         | Decision::SourceDropped { .. }
+        | Decision::SourceSetAside { .. }
+        | Decision::SourceReturned { .. }
         | Decision::PeerRested { .. }
         | Decision::WaitExtended { .. }
         | Decision::ChunkRefused { .. }

@@ -203,6 +203,19 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
                 row.reason = Some(foreign::text(&reason.to_string()));
             })
         }
+        Decision::SourceSetAside { track, source, attempt: _ } => {
+            self::source(draft, *track, *source, |row| {
+                row.state = SourceState::SetAside;
+                row.reason = Some("its bytes differ from those held".to_owned());
+            })
+        }
+        Decision::SourceReturned { track, source, size } => {
+            self::source(draft, *track, *source, |row| {
+                row.state = SourceState::Candidate;
+                row.reason = None;
+                row.size = *size;
+            })
+        }
         Decision::PeerRested { peer, reason, until, track: _ } => {
             let reason = foreign::text(&reason.to_string());
             draft.put(&peer_key(peer), &PeerRow { until: *until, reason })
@@ -236,7 +249,7 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
                 row.next_action = Some(advice::again_at("other sources are looked for", *until));
             })
         }
-        Decision::ChunkAccepted { track, assignment, range } => {
+        Decision::ChunkAccepted { track, assignment, range, digest: _ } => {
             if is_open(draft, *track, *assignment)? {
                 self::track(draft, *track, |row| row.go(TrackState::Downloading))?;
                 source_of(draft, *track, *assignment, |_, it| it.state = SourceState::Sending)?;
@@ -418,7 +431,7 @@ fn end_assignment(
 
 fn begin_anew(draft: &mut Draft<'_>, track: TrackKey, what: &str, why: &str) -> Folded {
     for (key, mut source) in draft.scan::<SourceRow>(&track_key(SOURCE, track))? {
-        if source.state == SourceState::Done {
+        if matches!(source.state, SourceState::Done | SourceState::SetAside) {
             source.state = SourceState::Candidate;
             draft.put(&key, &source)?;
         }

@@ -77,7 +77,10 @@ pub enum SourceState {
         /// When it may be asked again.
         until: Timestamp,
     },
-    /// It is not asked again for this track; the reason says why.
+    /// It has other bytes than those held; it may be asked again for the next attempt.
+    SetAside,
+    /// It is not asked again for this track, unless it merely failed and its peer offers the file
+    /// again; the reason says why.
     Dropped,
     /// It gave all that was asked of it.
     Done,

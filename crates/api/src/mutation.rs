@@ -1,0 +1,82 @@
+//! What can be asked for. A mutation turns its arguments into a [`Command`] and its receipt into an
+//! answer; what the engine refuses is an answer too. An answer is given once it is durable, and views
+//! show it once they reach its `seq`.
+
+use async_graphql::{Context, ID, Object, Result};
+use domain::decision::CommandRefusal;
+use domain::{Command, Decision, JobId};
+
+use crate::error::{bad_input, internal, not_ready};
+use crate::inbox::Receipt;
+use crate::object::{
+    AddJobResult, CommandRefused, Duplicate, InvalidReference, JobCommandResult, JobReceipt,
+};
+use crate::state::ApiState;
+
+/// What can be asked for.
+pub(crate) struct Mutation;
+
+/// What can be asked for.
+#[Object]
+impl Mutation {
+    /// Completes the release that a MusicBrainz link or ID names.
+    async fn add_job(&self, context: &Context<'_>, reference: String) -> Result<AddJobResult> {
+        let release = match domain::reference::parse_release(&reference) {
+            Ok(release) => release,
+            Err(error) => return Ok(AddJobResult::InvalidReference(InvalidReference::new(&error))),
+        };
+        let receipt = ask(context, Command::AddJob { release }).await?;
+        for decision in &receipt.decisions {
+            match decision {
+                Decision::JobAdded { job, .. } => {
+                    return Ok(AddJobResult::Receipt(JobReceipt::new(receipt.seq, *job)));
+                }
+                Decision::CommandRefused { reason: reason @ CommandRefusal::Duplicate(job) } => {
+                    return Ok(AddJobResult::Duplicate(Duplicate::new(*job, *reason)));
+                }
+                _ => {}
+            }
+        }
+        Err(internal(&Unanswered))
+    }
+
+    /// Stops a job; what it has published stays.
+    async fn cancel_job(&self, context: &Context<'_>, id: ID) -> Result<JobCommandResult> {
+        let job = job_id(&id)?;
+        Ok(outcome(job, &ask(context, Command::CancelJob { job }).await?))
+    }
+
+    /// Tries again at once whatever a job waits for or failed at.
+    async fn retry_job(&self, context: &Context<'_>, id: ID) -> Result<JobCommandResult> {
+        let job = job_id(&id)?;
+        Ok(outcome(job, &ask(context, Command::RetryJob { job }).await?))
+    }
+}
+
+/// The engine accepted neither and refused neither, which it never does.
+#[derive(Debug, thiserror::Error)]
+#[error("a command to add a job was neither followed nor refused")]
+struct Unanswered;
+
+/// A job's number as it is written in an ID.
+pub(crate) fn job_id(id: &ID) -> Result<JobId> {
+    // Strictly, so that one job has one ID.
+    let number = id.parse::<u32>().ok().filter(|number| number.to_string() == id.as_str());
+    number.map(JobId).ok_or_else(|| bad_input("a job's ID is its number, such as \"1\""))
+}
+
+async fn ask(context: &Context<'_>, command: Command) -> Result<Receipt> {
+    let state = context.data::<ApiState>()?;
+    state.inbox.ask(command).await.map_err(|closed| not_ready(closed.to_string()))
+}
+
+fn outcome(job: JobId, receipt: &Receipt) -> JobCommandResult {
+    let refusal = receipt.decisions.iter().find_map(|decision| match decision {
+        Decision::CommandRefused { reason } => Some(*reason),
+        _ => None,
+    });
+    match refusal {
+        Some(reason) => JobCommandResult::Refused(CommandRefused::new(job, reason)),
+        None => JobCommandResult::Receipt(JobReceipt::new(receipt.seq, job)),
+    }
+}

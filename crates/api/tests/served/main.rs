@@ -1,0 +1,10 @@
+//! The API as it is met through real sockets. One binary; each file is one subject.
+
+// The lint spares test functions but not what they call.
+#![allow(clippy::unwrap_used)]
+
+mod foreign;
+mod graphql;
+mod node;
+mod schema;
+mod socket;

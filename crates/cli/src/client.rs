@@ -1,0 +1,66 @@
+//! Talks to a running node over its GraphQL API, as any other client would.
+
+use std::net::SocketAddr;
+
+use anyhow::Context;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::exit::Failure;
+
+/// A node's API.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    address: SocketAddr,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> anyhow::Result<Self> {
+        // A node answers from memory; what takes longer than this is not a node.
+        let http =
+            reqwest::Client::builder().timeout(std::time::Duration::from_secs(15)).build()?;
+        Ok(Self { http, address })
+    }
+
+    /// Asks and returns `data`.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        query: &str,
+        variables: Value,
+    ) -> anyhow::Result<T> {
+        let sent = self
+            .http
+            .post(format!("http://{}/graphql", self.address))
+            .json(&json!({ "query": query, "variables": variables }))
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        let answer: Value = sent.json().await.context("the answer is not JSON; is this a node?")?;
+        if let Some(error) = answer["errors"].get(0) {
+            anyhow::bail!("{}", error["message"].as_str().unwrap_or("the node refused the query"));
+        }
+        serde_json::from_value(answer["data"].clone()).context("the answer has another shape")
+    }
+
+    /// Fetches a file of the plain HTTP API.
+    pub(crate) async fn download(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let answer = self
+            .http
+            .get(format!("http://{}{path}", self.address))
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        if answer.status() == reqwest::StatusCode::NOT_FOUND {
+            return Err(Failure::not_found("the node has no such thing"));
+        }
+        Ok(answer.error_for_status()?.bytes().await.context("the file did not come whole")?.into())
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
+        Failure::unreachable(format!(
+            "no node answers at {} ({}); start one with `reprise serve`, or name another with --api",
+            self.address,
+            if error.is_timeout() { "timed out" } else { "cannot connect" },
+        ))
+    }
+}

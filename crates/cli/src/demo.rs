@@ -1,0 +1,150 @@
+//! `reprise demo`: the main job in a world of our own on loopback. Everything between the node and
+//! that world is real: sockets, files, encodings, fingerprints, HTTP.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use domain::Policy;
+use loopback::album;
+use loopback::discs::Discs;
+use loopback::world::World;
+use node::{Account, Node, Settings};
+
+use crate::client::Client;
+use crate::exit::Failure;
+use crate::job::{self, Job};
+use crate::serve::build;
+
+/// A folder with this file in it was made by a demo and may be made anew.
+const MARK: &str = ".reprise-demo";
+/// The demo gives up after this long.
+const LONGEST: Duration = Duration::from_secs(120);
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Keep everything it makes in this folder; the finished music is in DIR/music
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Leave the node, its API and the peers running afterwards for a look
+    #[arg(long)]
+    keep: bool,
+}
+
+pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let dir = options.dir.unwrap_or_else(|| std::env::temp_dir().join("reprise-demo"));
+    prepare(&dir)?;
+    println!("Composing and encoding an album, starting a Soulseek server, six peers and MusicBrainz …");
+    let peers = dir.join("peers");
+    let discs = tokio::task::spawn_blocking(move || Discs::press(&peers)).await??;
+    let world = World::demo(&discs).await?;
+    let node = Node::start(settings(&dir, &world)).await?;
+    let client = Client::new(node.api())?;
+    let link = format!("https://musicbrainz.org/release/{}", album::RELEASE);
+    println!("GraphQL is at http://{}/graphql; asking for\n  {link}", node.api());
+
+    let asked = Instant::now();
+    let id = job::add(&client, &link).await?;
+    let job = tokio::time::timeout(LONGEST, job::watch(&client, id))
+        .await
+        .map_err(|_| Failure::unverified("the album did not complete in time"))??;
+    let history = dir.join(format!("job-{id}.history"));
+    job::export_history(&client, id, &history).await?;
+    summary(&job, &dir, asked.elapsed(), started.elapsed());
+    println!("\nReplay every decision:\n  reprise replay verify {}", history.display());
+    if options.keep {
+        println!("\nThe node goes on at http://{}/graphql; stop it with Ctrl-C", node.api());
+        tokio::signal::ctrl_c().await?;
+    }
+    node.stop().await?;
+    if job.state == "COMPLETED" && job.tracks_completed == job.tracks_total {
+        Ok(())
+    } else {
+        Err(Failure::unverified(format!("the album is {}", job::words(&job.state))))
+    }
+}
+
+/// Empties a folder of an earlier demo; never touches anything else.
+fn prepare(dir: &Path) -> anyhow::Result<()> {
+    if dir.join(MARK).exists() {
+        std::fs::remove_dir_all(dir)
+            .with_context(|| format!("cannot empty {}", dir.display()))?;
+    }
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    if std::fs::read_dir(dir)?.next().is_some() {
+        return Err(Failure::usage(format!(
+            "{} is not empty and was not made by a demo; name another with --dir",
+            dir.display()
+        )));
+    }
+    std::fs::write(dir.join(MARK), "Made by `reprise demo`, which may delete this folder.\n")?;
+    Ok(())
+}
+
+fn settings(dir: &Path, world: &World) -> Settings {
+    let services = world.metadata().url();
+    Settings {
+        data: dir.join("data"),
+        music: dir.join("music"),
+        account: Account {
+            server: world.soulseek().to_string(),
+            user: "you".into(),
+            password: "loopback".into(),
+            listen: SocketAddr::from(([127, 0, 0, 10], 0)),
+            upload_slots: 2,
+            upload_bytes_per_s: None,
+            description: String::new(),
+        },
+        musicbrainz_url: services.clone(),
+        acoustid_url: services,
+        acoustid_key: Some("demo".into()),
+        user_agent: format!("Reprise/{} ( demo )", env!("CARGO_PKG_VERSION")),
+        api: SocketAddr::from(([127, 0, 0, 1], 0)),
+        api_hosts: Vec::new(),
+        policy: Policy {
+            // Everybody is on this machine, so nobody has to be waited for.
+            search_open_ms: 1500,
+            stall_after_ms: 5000,
+            peer_rest_ms: 2000,
+            ..Policy::default()
+        },
+        build: build(),
+    }
+}
+
+fn summary(job: &Job, dir: &Path, took: Duration, in_all: Duration) {
+    let tracks = &job.tracks;
+    let gave: BTreeSet<&str> = tracks
+        .iter()
+        .flat_map(|track| &track.sources)
+        .filter(|source| source.bytes_accepted > 0)
+        .map(|source| source.peer.as_str())
+        .collect();
+    let takeovers: u32 = tracks.iter().map(|track| track.takeovers).sum();
+    let bytes: u64 = tracks.iter().flat_map(|t| &t.sources).map(|s| s.bytes_accepted).sum();
+    println!("\n{} – {}", job.artist, job.title);
+    println!("  tracks     {} of {} verified and tagged", job.tracks_completed, job.tracks_total);
+    println!("  peers      {} ({})", gave.len(), Vec::from_iter(gave).join(", "));
+    println!("  takeovers  {takeovers}");
+    for track in tracks {
+        for refusal in &track.refusals {
+            println!(
+                "  refused    {:02} {} from {}: {}",
+                track.position,
+                track.title,
+                refusal.peers.join(", "),
+                refusal.reason
+            );
+        }
+    }
+    println!(
+        "  time       {:.1} s for {:.1} MB ({:.1} s with making the world)",
+        took.as_secs_f64(),
+        bytes as f64 / 1e6,
+        in_all.as_secs_f64()
+    );
+    println!("  music      {}", dir.join("music").display());
+}

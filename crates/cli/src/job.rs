@@ -1,0 +1,330 @@
+//! `reprise job`: albums of a running node, over its API.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::exit::Failure;
+use crate::progress::Progress;
+
+/// How often a watched job is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Complete the album that a MusicBrainz release link or ID names
+    Add {
+        /// Such as https://musicbrainz.org/release/<id>
+        reference: String,
+    },
+    /// List all jobs
+    List,
+    /// Show a job with its tracks, sources and refused files
+    Show {
+        /// The job's number
+        id: u32,
+    },
+    /// Follow a job until it is over; exit code 0 when its album is complete
+    Watch {
+        /// The job's number
+        id: u32,
+    },
+    /// Stop a job; what it has published stays
+    Cancel {
+        /// The job's number
+        id: u32,
+    },
+    /// Try again at once whatever a job waits for or failed at
+    Retry {
+        /// The job's number
+        id: u32,
+    },
+    /// Write a job's history to one file that replays on any machine
+    ExportHistory {
+        /// The job's number
+        id: u32,
+        /// The file; job-<id>.history when absent
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
+}
+
+/// A job, as the API describes it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Job {
+    pub(crate) id: String,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) next_action: Option<String>,
+    pub(crate) title: String,
+    pub(crate) artist: String,
+    pub(crate) tracks_total: u32,
+    pub(crate) tracks_completed: u32,
+    #[serde(default)]
+    pub(crate) tracks: Vec<Track>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Track {
+    pub(crate) medium: u32,
+    pub(crate) position: u32,
+    pub(crate) title: String,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) next_action: Option<String>,
+    #[serde(deserialize_with = "bytes")]
+    pub(crate) held_bytes: u64,
+    #[serde(deserialize_with = "maybe_bytes")]
+    pub(crate) size: Option<u64>,
+    pub(crate) path: Option<String>,
+    pub(crate) takeovers: u32,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) refusals: Vec<Refusal>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Source {
+    pub(crate) peer: String,
+    pub(crate) path: String,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    #[serde(deserialize_with = "bytes")]
+    pub(crate) bytes_accepted: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) reason: String,
+    pub(crate) peers: Vec<String>,
+}
+
+fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(from)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+fn maybe_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    text.map(|text| text.parse().map_err(serde::de::Error::custom)).transpose()
+}
+
+impl Job {
+    /// True when nothing more happens without a command.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state.as_str(), "COMPLETED" | "FAILED" | "CANCELLED")
+    }
+}
+
+const HEAD: &str = "id state reason nextAction title artist tracksTotal tracksCompleted";
+const TRACKS: &str = "tracks { medium position title state reason nextAction heldBytes size path \
+                      takeovers sources { peer path state reason bytesAccepted } \
+                      refusals { reason peers } }";
+
+pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()> {
+    let client = Client::new(api)?;
+    match command {
+        Command::Add { reference } => {
+            let id = add(&client, &reference).await?;
+            println!("job {id} was added; follow it with `reprise job watch {id}`");
+            Ok(())
+        }
+        Command::List => list(&client).await,
+        Command::Show { id } => {
+            print(&get(&client, id).await?);
+            Ok(())
+        }
+        Command::Watch { id } => {
+            let job = watch(&client, id).await?;
+            if job.state == "COMPLETED" {
+                println!("{}: {} of {} tracks", title(&job), job.tracks_completed, job.tracks_total);
+                return Ok(());
+            }
+            Err(Failure::unverified(format!("job {id} is {}", standing(&job))))
+        }
+        Command::Cancel { id } => command_job(&client, "cancelJob", id, "was cancelled").await,
+        Command::Retry { id } => command_job(&client, "retryJob", id, "tries again").await,
+        Command::ExportHistory { id, output } => {
+            let output = output.unwrap_or_else(|| PathBuf::from(format!("job-{id}.history")));
+            export_history(&client, id, &output).await?;
+            println!("wrote {}; check it with `reprise replay verify {0}`", output.display());
+            Ok(())
+        }
+    }
+}
+
+/// Adds a job and returns its number.
+pub(crate) async fn add(client: &Client, reference: &str) -> anyhow::Result<u32> {
+    let answer: Value = client
+        .ask(
+            "mutation($reference: String!) { addJob(reference: $reference) { __typename \
+             ... on JobReceipt { jobId } ... on UserError { message hint } } }",
+            json!({ "reference": reference }),
+        )
+        .await?;
+    let result = &answer["addJob"];
+    match result["jobId"].as_str() {
+        Some(id) => id.parse().context("a job's ID is its number"),
+        None => Err(refusal(result)),
+    }
+}
+
+fn refusal(result: &Value) -> anyhow::Error {
+    let message = result["message"].as_str().unwrap_or("refused");
+    match result["hint"].as_str() {
+        Some(hint) => Failure::refused(format!("{message}\n  hint: {hint}")),
+        None => Failure::refused(message),
+    }
+}
+
+async fn command_job(client: &Client, name: &str, id: u32, done: &str) -> anyhow::Result<()> {
+    let answer: Value = client
+        .ask(
+            &format!(
+                "mutation($id: ID!) {{ {name}(id: $id) {{ __typename ... on JobReceipt {{ jobId }} \
+                 ... on UserError {{ message hint }} }} }}"
+            ),
+            json!({ "id": id.to_string() }),
+        )
+        .await?;
+    if answer[name]["jobId"].is_null() {
+        return Err(refusal(&answer[name]));
+    }
+    println!("job {id} {done}");
+    Ok(())
+}
+
+/// A job with everything.
+pub(crate) async fn get(client: &Client, id: u32) -> anyhow::Result<Job> {
+    #[derive(Deserialize)]
+    struct Answer {
+        job: Option<Job>,
+    }
+    let answer: Answer = client
+        .ask(
+            &format!("query($id: ID!) {{ job(id: $id) {{ {HEAD} {TRACKS} }} }}"),
+            json!({ "id": id.to_string() }),
+        )
+        .await?;
+    answer.job.ok_or_else(|| Failure::not_found(format!("there is no job {id}")))
+}
+
+async fn list(client: &Client) -> anyhow::Result<()> {
+    let mut after = Value::Null;
+    let mut any = false;
+    loop {
+        let answer: Value = client
+            .ask(
+                &format!(
+                    "query($after: String) {{ jobs(first: 100, after: $after) {{ nodes {{ {HEAD} }} \
+                     pageInfo {{ hasNextPage endCursor }} }} }}"
+                ),
+                json!({ "after": after }),
+            )
+            .await?;
+        let jobs: Vec<Job> = serde_json::from_value(answer["jobs"]["nodes"].clone())?;
+        for job in &jobs {
+            any = true;
+            println!("{:>4}  {:<40}  {}", job.id, title(job), standing(job));
+        }
+        let page = &answer["jobs"]["pageInfo"];
+        if page["hasNextPage"] != json!(true) {
+            break;
+        }
+        after = page["endCursor"].clone();
+    }
+    if !any {
+        println!("no jobs yet; add one with `reprise job add <MusicBrainz release link>`");
+    }
+    Ok(())
+}
+
+/// Follows a job until it is over, with bars on a terminal and lines elsewhere.
+pub(crate) async fn watch(client: &Client, id: u32) -> anyhow::Result<Job> {
+    let mut progress = Progress::new(std::io::stderr().is_terminal());
+    loop {
+        let job = get(client, id).await?;
+        progress.show(&job);
+        if job.is_over() {
+            progress.finish();
+            return Ok(job);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+pub(crate) async fn export_history(
+    client: &Client,
+    id: u32,
+    output: &std::path::Path,
+) -> anyhow::Result<()> {
+    let bytes = client.download(&format!("/api/v0/jobs/{id}/history")).await?;
+    tokio::fs::write(output, bytes)
+        .await
+        .with_context(|| format!("cannot write {}", output.display()))
+}
+
+fn title(job: &Job) -> String {
+    if job.title.is_empty() {
+        format!("job {}", job.id)
+    } else {
+        format!("{} – {}", job.artist, job.title)
+    }
+}
+
+/// `8/11 tracks, downloading`, with the reason and the next action where there are some.
+fn standing(job: &Job) -> String {
+    let mut text = format!("{}/{} tracks, {}", job.tracks_completed, job.tracks_total, words(&job.state));
+    for more in [&job.reason, &job.next_action].into_iter().flatten() {
+        text.push_str("; ");
+        text.push_str(more);
+    }
+    text
+}
+
+/// `LOOKING_UP` as people write it.
+pub(crate) fn words(state: &str) -> String {
+    state.to_ascii_lowercase().replace('_', " ")
+}
+
+fn print(job: &Job) {
+    println!("job {}: {}", job.id, title(job));
+    println!("{}", standing(job));
+    for track in &job.tracks {
+        let size = track.size.map_or(String::new(), |size| {
+            format!(" {}%", (track.held_bytes * 100).checked_div(size).unwrap_or(0))
+        });
+        println!(
+            "  {}-{:02} {} [{}{size}]{}",
+            track.medium,
+            track.position,
+            track.title,
+            words(&track.state),
+            track.path.as_ref().map_or(String::new(), |path| format!(" {path}")),
+        );
+        for more in [&track.reason, &track.next_action].into_iter().flatten() {
+            println!("       {more}");
+        }
+        for source in &track.sources {
+            println!(
+                "       {:<20} {:<10} {:>10} B  {}{}",
+                source.peer,
+                words(&source.state),
+                source.bytes_accepted,
+                source.path,
+                source.reason.as_ref().map_or(String::new(), |reason| format!("  ({reason})")),
+            );
+        }
+        for refusal in &track.refusals {
+            println!("       refused from {}: {}", refusal.peers.join(", "), refusal.reason);
+        }
+    }
+}

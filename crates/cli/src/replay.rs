@@ -1,0 +1,94 @@
+//! `reprise replay`: looks at recorded histories with the pure engine. No node, no network.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use domain::{Envelope, JobId, Seq};
+use eventlog::Log;
+use eventlog::history::HistoryReader;
+
+use crate::exit::Failure;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Decide everything again and compare: exit code 6 at the first difference
+    Verify {
+        /// An exported history, or the data folder of a node that is not running
+        history: PathBuf,
+    },
+    /// Print one line an event
+    Show {
+        /// An exported history, or the data folder of a node that is not running
+        history: PathBuf,
+        /// Only the events of this job
+        #[arg(long)]
+        job: Option<u32>,
+    },
+}
+
+type Envelopes = Box<dyn Iterator<Item = anyhow::Result<Envelope>>>;
+
+pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Verify { history } => verify(history),
+        Command::Show { history, job } => show(history, job.map(JobId)),
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<Envelopes> {
+    if path.is_dir() {
+        let log = path.join("log");
+        if !log.is_dir() {
+            return Err(Failure::not_found(format!("{} holds no event log", path.display())));
+        }
+        let (_, reader) = Log::open(&log).with_context(|| {
+            format!("cannot open the log of {}; is its node still running?", path.display())
+        })?;
+        let durable = reader.durable();
+        return Ok(Box::new(reader.range(Seq(1)..=durable).map(|read| read.map_err(Into::into))));
+    }
+    if !path.exists() {
+        return Err(Failure::not_found(format!("there is no {}", path.display())));
+    }
+    let reader = HistoryReader::open(path)
+        .with_context(|| format!("{} is not a history", path.display()))?;
+    Ok(Box::new(reader.map(|read| read.map_err(Into::into))))
+}
+
+fn verify(path: &Path) -> anyhow::Result<()> {
+    let started = std::time::Instant::now();
+    match ::replay::verify_engine(open(path)?) {
+        Ok(verified) => {
+            let seconds = started.elapsed().as_secs_f64();
+            let events = verified.inputs + verified.decisions;
+            println!(
+                "replayed {} inputs: all {} decisions came out byte for byte the same ({:.0} \
+                 events/s)",
+                verified.inputs,
+                verified.decisions,
+                events as f64 / seconds.max(1e-6),
+            );
+            Ok(())
+        }
+        Err(::replay::VerifyError::Diverged(divergence)) => {
+            Err(Failure::unverified(divergence.to_string()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn show(path: &Path, job: Option<JobId>) -> anyhow::Result<()> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match ::replay::show(&mut out, open(path)?, job).and_then(|()| Ok(out.flush()?)) {
+        // Whoever reads may stop reading, as `head` does.
+        Err(error) if is_closed_pipe(&error) => Ok(()),
+        done => done,
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,65 @@
+//! `reprise serve`: runs the node with a configuration file until it is told to stop.
+
+use std::path::Path;
+
+use domain::Policy;
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use node::config::{Config, ConfigError};
+use node::{Account, Node, Settings};
+
+use crate::exit::Failure;
+
+pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
+    let config = Config::read(path).map_err(|error| Failure::usage(shown(&error)))?;
+    let mut node = Node::start(settings(config)).await?;
+    eprintln!("reprise listens at http://{}/graphql; stop it with Ctrl-C", node.api());
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        stopped = node.stopped() => return Ok(stopped?),
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    eprintln!("stopping");
+    Ok(node.stop().await?)
+}
+
+fn settings(config: Config) -> Settings {
+    let soulseek = config.soulseek;
+    let contact = config.musicbrainz.contact;
+    Settings {
+        data: config.data,
+        music: config.music,
+        account: Account {
+            server: soulseek.server,
+            user: soulseek.user,
+            password: soulseek.password.unwrap_or_default(),
+            listen: soulseek.listen,
+            upload_slots: soulseek.upload_slots,
+            upload_bytes_per_s: soulseek.upload_kib_per_s.map(|kib| kib.saturating_mul(1024)),
+            description: soulseek.description,
+        },
+        musicbrainz_url: config.musicbrainz.url,
+        acoustid_url: config.acoustid.url,
+        acoustid_key: config.acoustid.key,
+        user_agent: format!("Reprise/{} ( {contact} )", env!("CARGO_PKG_VERSION")),
+        api: config.api.listen,
+        api_hosts: config.api.hosts,
+        policy: Policy::default(),
+        build: build(),
+    }
+}
+
+/// The build that a history names.
+pub(crate) fn build() -> String {
+    format!("reprise {}", env!("CARGO_PKG_VERSION"))
+}
+
+fn shown(error: &ConfigError) -> String {
+    let mut text = String::new();
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor());
+    match handler.render_report(&mut text, error) {
+        Ok(()) => text,
+        Err(_) => error.to_string(),
+    }
+}

@@ -1,0 +1,240 @@
+//! Album jobs: accepted, held, resumed, over. What their tracks need is decided by the modules after
+//! this one.
+
+use domain::command::Command;
+use domain::decision::{CommandRefusal, HoldReason, JobFailure};
+use domain::observation::{Lookup, Observation, TransferEnd, TransferFault};
+use domain::{Decision, Event, Input, JobId, Timestamp};
+
+use crate::lookup;
+use crate::state::{Hold, Job, JobPhase, State, TrackJob, TrackPhase};
+
+pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision> {
+    match input {
+        Input::Command(Command::AddJob { release }) => {
+            let taken = state.jobs.iter().find(|(_, job)| {
+                job.release == *release
+                    && !matches!(job.phase, JobPhase::Failed | JobPhase::Cancelled)
+            });
+            match taken {
+                Some((id, _)) => refuse(CommandRefusal::Duplicate(*id)),
+                None => {
+                    let last = state.jobs.keys().next_back().map_or(0, |id| id.0);
+                    vec![Decision::JobAdded { job: JobId(last + 1), release: *release }]
+                }
+            }
+        }
+        Input::Command(Command::CancelJob { job: id }) => match state.job(*id) {
+            None => refuse(CommandRefusal::UnknownJob(*id)),
+            Some(job) if job.phase.is_over() => refuse(CommandRefusal::JobOver(*id)),
+            Some(_) => vec![Decision::JobCancelled { job: *id }],
+        },
+        Input::Command(Command::RetryJob { job: id }) => match state.job(*id) {
+            None => refuse(CommandRefusal::UnknownJob(*id)),
+            Some(job) if is_waiting(state, *id, job) => vec![Decision::JobResumed { job: *id }],
+            Some(job) if job.phase.is_over() => refuse(CommandRefusal::JobOver(*id)),
+            Some(_) => refuse(CommandRefusal::NothingToRetry(*id)),
+        },
+        Input::Observation(seen) => observe(state, seen, at),
+    }
+}
+
+fn refuse(reason: CommandRefusal) -> Vec<Decision> {
+    vec![Decision::CommandRefused { reason }]
+}
+
+/// Whether a person's "try again" would change anything.
+fn is_waiting(state: &State, id: JobId, job: &Job) -> bool {
+    job.phase == JobPhase::Failed
+        || job.hold.is_some()
+        || job.tracks.iter().any(|track| track.search_at.is_some())
+        || state
+            .lookups
+            .iter()
+            .any(|(lookup, waiting)| lookup::job_of(lookup) == id && waiting.until.is_some())
+}
+
+fn observe(state: &State, seen: &Observation, at: Timestamp) -> Vec<Decision> {
+    let retry_disk = at.plus_ms(state.run.policy.disk_retry_ms);
+    let hold = |job: JobId, reason: HoldReason, until: Option<Timestamp>| {
+        let held = state.job(job).is_some_and(|job| job.phase.is_over() || job.hold.is_some());
+        if held { Vec::new() } else { vec![Decision::JobHeld { job, reason, until }] }
+    };
+    match seen {
+        // A new run may come with more space or another key, so whatever waited is tried again.
+        Observation::NodeStarted { .. } => state
+            .jobs
+            .iter()
+            .filter(|(_, job)| !job.phase.is_over() && job.hold.is_some())
+            .map(|(id, _)| Decision::JobResumed { job: *id })
+            .collect(),
+        Observation::ReleaseFetched { job: id, target } if target.tracks.is_empty() => {
+            match state.job(*id) {
+                Some(job) if job.phase == JobPhase::Active && job.tracks.is_empty() => {
+                    vec![Decision::JobFailed { job: *id, reason: JobFailure::NoTracks }]
+                }
+                _ => Vec::new(),
+            }
+        }
+        Observation::LookupFailed { lookup, fault } if !fault.is_passing() => {
+            if !state.lookups.contains_key(lookup) {
+                return Vec::new();
+            }
+            match lookup {
+                Lookup::Release { job } => {
+                    let reason = JobFailure::Release(fault.clone());
+                    vec![Decision::JobFailed { job: *job, reason }]
+                }
+                Lookup::Identity { track, .. } => {
+                    hold(track.job, HoldReason::Lookup(fault.clone()), None)
+                }
+            }
+        }
+        Observation::TransferEnded {
+            track,
+            assignment,
+            end: TransferEnd::Failed(TransferFault::Disk(fault)),
+        } if state.transfers.open.contains_key(assignment) => {
+            hold(track.job, HoldReason::Disk(fault.clone()), Some(retry_disk))
+        }
+        Observation::PublishFailed { track, fault } => {
+            hold(track.job, HoldReason::Disk(fault.clone()), Some(retry_disk))
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A job whose pause is over goes on; a job whose tracks are all done is done.
+pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
+    for (id, job) in &state.jobs {
+        if job.phase.is_over() {
+            continue;
+        }
+        if job.hold.and_then(|hold| hold.until).is_some_and(|until| until <= at) {
+            return vec![Decision::JobResumed { job: *id }];
+        }
+        if job.phase == JobPhase::Active
+            && !job.tracks.is_empty()
+            && job.tracks.iter().all(|track| track.phase == TrackPhase::Completed)
+        {
+            return vec![Decision::JobCompleted { job: *id }];
+        }
+    }
+    Vec::new()
+}
+
+pub(crate) fn wake(state: &State) -> Option<Timestamp> {
+    state
+        .jobs
+        .values()
+        .filter(|job| !job.phase.is_over())
+        .filter_map(|job| job.hold.and_then(|hold| hold.until))
+        .min()
+}
+
+pub(crate) fn evolve(state: &mut State, event: &Event) {
+    match event {
+        Event::Input(Input::Observation(Observation::ReleaseFetched { job: id, target })) => {
+            if let Some(job) = state.jobs.get_mut(id)
+                && job.phase == JobPhase::LookingUp
+            {
+                job.phase = JobPhase::Active;
+                job.tracks = target.tracks.iter().map(|_| TrackJob::default()).collect();
+                job.target = Some(target.clone());
+            }
+        }
+        Event::Decision(Decision::JobAdded { job, release }) => {
+            let added = Job {
+                release: *release,
+                phase: JobPhase::LookingUp,
+                hold: None,
+                target: None,
+                tracks: Vec::new(),
+                album_searched: false,
+            };
+            state.jobs.insert(*job, added);
+        }
+        Event::Decision(Decision::JobHeld { job, until, .. }) => {
+            with(state, *job, |job| job.hold = Some(Hold { until: *until }));
+        }
+        Event::Decision(Decision::JobResumed { job }) => with(state, *job, |job| {
+            job.hold = None;
+            if job.phase == JobPhase::Failed {
+                job.phase = JobPhase::LookingUp;
+            }
+        }),
+        Event::Decision(Decision::JobFailed { job, .. }) => with(state, *job, |job| {
+            job.phase = JobPhase::Failed;
+            job.target = None;
+        }),
+        Event::Decision(Decision::JobCancelled { job }) => with(state, *job, |job| {
+            job.phase = JobPhase::Cancelled;
+            job.hold = None;
+            for track in &mut job.tracks {
+                if track.phase != TrackPhase::Completed {
+                    track.start_over();
+                }
+            }
+        }),
+        Event::Decision(Decision::JobCompleted { job }) => {
+            with(state, *job, |job| job.phase = JobPhase::Completed);
+        }
+        Event::Input(_) | Event::Decision(_) => {}
+    }
+}
+
+fn with(state: &mut State, id: JobId, change: impl FnOnce(&mut Job)) {
+    if let Some(job) = state.jobs.get_mut(&id) {
+        change(job);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::observation::LookupFault;
+
+    use super::*;
+    use crate::testing::*;
+
+    #[test]
+    fn the_same_release_is_not_fetched_twice_at_once() {
+        given([])
+            .when(add_job())
+            .then("JobAdded            job=1 release=0b1c7a52-6f0e-4a54-9c0c-3d9a6c1f2e11\nLookupPlanned       job=1 of=release");
+        given([add_job()])
+            .when(add_job())
+            .then("CommandRefused      reason=\"job 1 already has this release\"");
+    }
+
+    #[test]
+    fn an_unknown_release_fails_and_a_busy_service_is_asked_again() {
+        given([add_job()])
+            .when(Input::Observation(Observation::LookupFailed {
+                lookup: Lookup::Release { job: JobId(1) },
+                fault: LookupFault::NotFound,
+            }))
+            .then("JobFailed           job=1 reason=\"MusicBrainz knows no release with this ID\"");
+        given([add_job()])
+            .when(Input::Observation(Observation::LookupFailed {
+                lookup: Lookup::Release { job: JobId(1) },
+                fault: LookupFault::Busy { status: 503, retry_after_ms: Some(5000) },
+            }))
+            .then(
+                "LookupDeferred      job=1 of=release fault=\"busy (HTTP 503)\" until=00:00:07.000",
+            );
+    }
+
+    #[test]
+    fn a_release_without_recordings_is_refused() {
+        given([add_job()])
+            .when(fetched(0))
+            .then("JobFailed           job=1 reason=\"the release lists no recordings\"");
+    }
+
+    #[test]
+    fn a_cancelled_job_stops_its_transfers_and_keeps_nothing_half_done() {
+        given([session(), add_job(), fetched(1), answered("ada", &[file(1, 300_000)])])
+            .when(Input::Command(Command::CancelJob { job: JobId(1) }))
+            .then("JobCancelled        job=1\nAssignmentCut       job=1/1 assignment=1 reason=\"job stopped\"");
+    }
+}

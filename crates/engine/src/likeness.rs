@@ -1,0 +1,215 @@
+//! How well a remote file's name and length fit a track. Integer arithmetic on words; whether the
+//! file really is the recording is proved in [`crate::verify`], after it was fetched.
+
+use domain::observation::RemoteFile;
+use domain::score::Ppm;
+use domain::{Target, Track};
+
+/// Below this a file is not taken for the track.
+pub(crate) const LEAST: Ppm = Ppm(600_000);
+
+/// Words that name another version of a song when the title itself does not have them.
+const VERSIONS: [&str; 14] = [
+    "live",
+    "remix",
+    "rmx",
+    "instrumental",
+    "karaoke",
+    "acoustic",
+    "demo",
+    "cover",
+    "edit",
+    "mix",
+    "tribute",
+    "acapella",
+    "unplugged",
+    "reprise",
+];
+
+/// Shares of the parts of the score, in percent.
+const TITLE: u64 = 45;
+const NOTHING_ELSE: u64 = 20;
+const ARTIST: u64 = 15;
+const ALBUM: u64 = 15;
+const POSITION: u64 = 5;
+
+/// Lower-case words: runs of letters and digits, with apostrophes left out so that "don't" is one.
+/// Common Latin letters lose their accents, since file names often have.
+pub(crate) fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    for c in text.chars().flat_map(char::to_lowercase) {
+        if c.is_alphanumeric() {
+            match plain(c) {
+                Some(plain) => word.push_str(plain),
+                None => word.push(c),
+            }
+        } else if !matches!(c, '\'' | '’' | '`') && !is_combining(c) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+/// Combining diacritical marks, as decomposed names carry them (Unicode block 0300..036F).
+fn is_combining(c: char) -> bool {
+    ('\u{300}'..='\u{36f}').contains(&c)
+}
+
+fn plain(c: char) -> Option<&'static str> {
+    Some(match c {
+        'à' | 'á' | 'â' | 'ã' | 'å' | 'ā' | 'ă' | 'ą' | 'ä' => "a",
+        'ç' | 'ć' | 'č' => "c",
+        'ď' | 'đ' | 'ð' => "d",
+        'è' | 'é' | 'ê' | 'ë' | 'ē' | 'ė' | 'ę' | 'ě' => "e",
+        'ğ' => "g",
+        'ì' | 'í' | 'î' | 'ï' | 'ī' | 'į' | 'ı' => "i",
+        'ł' | 'ľ' => "l",
+        'ñ' | 'ń' | 'ň' => "n",
+        'ò' | 'ó' | 'ô' | 'õ' | 'ø' | 'ō' | 'ő' | 'ö' => "o",
+        'ŕ' | 'ř' => "r",
+        'ś' | 'š' | 'ş' => "s",
+        'ť' | 'ţ' => "t",
+        'ù' | 'ú' | 'û' | 'ū' | 'ů' | 'ű' | 'ų' | 'ü' => "u",
+        'ý' | 'ÿ' => "y",
+        'ź' | 'ż' | 'ž' => "z",
+        'ß' => "ss",
+        'æ' => "ae",
+        'œ' => "oe",
+        'þ' => "th",
+        _ => return None,
+    })
+}
+
+/// The likeness of a file and a track, or `None` when it cannot be the track.
+pub(crate) fn of(
+    file: &RemoteFile,
+    target: &Target,
+    track: &Track,
+    tolerance_ms: u64,
+) -> Option<Ppm> {
+    if let (Some(told), Some(expected)) = (file.duration_s, track.duration_ms) {
+        // Peers tell whole seconds, cut or rounded.
+        let told = u64::from(told) * 1000;
+        if told.abs_diff(expected) > tolerance_ms + 1000 {
+            return None;
+        }
+    }
+    let (folders, name) = match file.path.rsplit_once(['\\', '/']) {
+        Some((folders, name)) => (folders, name),
+        None => ("", file.path.as_str()),
+    };
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let (stem, path) = (words(stem), words(folders));
+    let (title, artist, album) =
+        (words(&track.title), words(&track.credit.name), words(&target.title));
+
+    // A number that opens the name is a position, unless the title begins with it.
+    let number = stem.first().filter(|word| title.first() != Some(word)).and_then(|w| number(w));
+    let at_position = number.is_some_and(|n| {
+        n == u32::from(track.position)
+            || n == u32::from(track.medium) * 100 + u32::from(track.position)
+    });
+    let title_share = if title.is_empty() { u64::from(at_position) } else { share(&title, &stem) };
+    // A missing word of a short title makes another title; long ones lose words to length limits.
+    let least = if title.len() < 4 { PERCENT } else { 75 };
+    let title_share = if title.is_empty() { title_share * PERCENT } else { title_share };
+    if title_share < least {
+        return None;
+    }
+    if stem.iter().any(|word| {
+        VERSIONS.contains(&word.as_str())
+            && !title.contains(word)
+            && !artist.contains(word)
+            && !album.contains(word)
+    }) {
+        return None;
+    }
+    let explained = stem
+        .iter()
+        .filter(|word| {
+            title.contains(word)
+                || artist.contains(word)
+                || album.contains(word)
+                || number_like(word)
+        })
+        .count();
+    let explained = PERCENT * explained as u64 / stem.len().max(1) as u64;
+    let everywhere: Vec<String> = path.iter().chain(&stem).cloned().collect();
+    let score = TITLE * title_share
+        + NOTHING_ELSE * explained
+        + ARTIST * share(&artist, &everywhere)
+        + ALBUM * share(&album, &everywhere)
+        + POSITION * if at_position { PERCENT } else { 0 };
+    let likeness = Ppm::ratio(score, PERCENT * PERCENT);
+    (likeness >= LEAST).then_some(likeness)
+}
+
+const PERCENT: u64 = 100;
+
+/// Percentage of `wanted` that occurs in `found`; all of nothing is all.
+fn share(wanted: &[String], found: &[String]) -> u64 {
+    if wanted.is_empty() {
+        return PERCENT;
+    }
+    let there = wanted.iter().filter(|word| found.contains(word)).count();
+    PERCENT * there as u64 / wanted.len() as u64
+}
+
+fn number(word: &str) -> Option<u32> {
+    (word.len() <= 3 && number_like(word)).then(|| word.parse().ok()).flatten()
+}
+
+fn number_like(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::target;
+
+    fn likeness(path: &str, duration_s: Option<u32>) -> Option<u32> {
+        let mut target = target(3);
+        target.title = "Harbour Lights".into();
+        target.credit.name = "The Tin Orchard".into();
+        let track = &mut target.tracks[1];
+        track.title = "Don't Wake the Café".into();
+        track.credit.name = "The Tin Orchard".into();
+        track.duration_ms = Some(200_400);
+        let track = track.clone();
+        let file = RemoteFile { path: path.into(), size: 1, bitrate_kbps: None, duration_s };
+        of(&file, &target, &track, 3000).map(|ppm| ppm.0)
+    }
+
+    #[test]
+    fn the_usual_names_of_a_track_are_known() {
+        for (path, least) in [
+            (r"Music\The Tin Orchard\Harbour Lights (1999)\02 - Don't Wake the Café.flac", 990_000),
+            (r"m\tin orchard - harbour lights [FLAC]\02. dont wake the cafe.flac", 930_000),
+            ("x\\The Tin Orchard - 02 - Don’t Wake The Cafe\u{301}.mp3", 800_000),
+            (r"Don't Wake the Café.ogg", 600_000),
+        ] {
+            let found = likeness(path, Some(200));
+            assert!(found.is_some_and(|ppm| ppm >= least), "{path}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn other_songs_versions_and_lengths_are_not() {
+        let full = r"Music\The Tin Orchard\Harbour Lights\02 - Don't Wake the Café";
+        assert_eq!(likeness(&format!("{full} (live).flac"), None), None);
+        assert_eq!(likeness(r"Music\The Tin Orchard\Harbour Lights\03 - Other.flac", None), None);
+        assert_eq!(likeness(&format!("{full}.flac"), Some(260)), None);
+        assert!(likeness(&format!("{full}.flac"), Some(204)).is_some());
+    }
+
+    #[test]
+    fn scripts_without_case_or_spaces_are_words_too() {
+        assert_eq!(words("02 - 愛のうた (Live)"), ["02", "愛のうた", "live"]);
+        assert_eq!(words("...?!"), Vec::<String>::new());
+    }
+}

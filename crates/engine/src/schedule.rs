@@ -1,0 +1,203 @@
+//! Chooses which source is asked for which track. Touches no socket: an assignment becomes bytes in
+//! `node::perform::transfer`. What a peer is expected to take is in [`crate::peer`].
+//!
+//! One source at a time per file, many files over many peers. When an assignment ends early, the
+//! rest goes to the next source from the byte held, with an overlap that proves it is the same file.
+
+use std::cmp::Ordering;
+
+use domain::chunk::OVERLAP_BYTES;
+use domain::decision::{AttemptDropReason, Choice};
+use domain::score::Ppm;
+use domain::{AssignmentId, ByteRange, Decision, PeerId, SourceId, Timestamp, TrackKey};
+
+use crate::state::{Assignment, Peer, Source, Standing, State, TrackJob};
+use crate::{peer, source};
+
+/// Files that fit a track at least this well come before all others.
+const FITS_WELL: Ppm = Ppm(850_000);
+
+/// What a source is chosen by: the smallest wins. Fields are in the order of their weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// A file of this size was refused for this track.
+    refused_size: bool,
+    /// Its name fits only somehow.
+    fits_somehow: bool,
+    /// It loses quality.
+    lossy: bool,
+    /// Expected time to the last byte, in milliseconds.
+    cost_ms: u64,
+    /// Of equals the first found.
+    id: SourceId,
+}
+
+pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
+    for (key, _, track) in state.wanted() {
+        if let Some(dropped) = stranded(key, track) {
+            return vec![dropped];
+        }
+    }
+    if !has_room(state) {
+        return Vec::new();
+    }
+    state.wanted().find_map(|(key, _, track)| assign(state, key, track, at)).into_iter().collect()
+}
+
+/// The earliest end of a rest that something waits for.
+pub(crate) fn wake(state: &State) -> Option<Timestamp> {
+    if !has_room(state) {
+        return None;
+    }
+    state
+        .wanted()
+        .flat_map(|(_, _, track)| fitting(state, track))
+        .map(|(_, _, peer)| peer.map_or(Timestamp(0), |peer| peer.rest_until))
+        .min()
+}
+
+fn has_room(state: &State) -> bool {
+    state.run.session && state.transfers.open.len() < state.run.policy.transfers as usize
+}
+
+/// Bytes held of a file that nobody can continue are in the way of other files.
+fn stranded(key: TrackKey, track: &TrackJob) -> Option<Decision> {
+    let size = track.size.filter(|_| track.held > 0)?;
+    let continued = track.usable().any(|(_, source)| source.size == size);
+    let others = track
+        .sources
+        .iter()
+        .any(|source| matches!(source.standing, Standing::Usable | Standing::SetAside));
+    (others && !continued).then_some(Decision::AttemptDropped {
+        track: key,
+        attempt: track.attempt,
+        reason: AttemptDropReason::NoSourceLeft,
+    })
+}
+
+/// Sources that could continue the track's file and whose peers have room for one more, rested or
+/// not.
+fn fitting<'a>(
+    state: &'a State,
+    track: &'a TrackJob,
+) -> impl Iterator<Item = (SourceId, &'a Source, Option<&'a Peer>)> {
+    track
+        .usable()
+        .filter(|(_, source)| {
+            track.size.filter(|_| track.held > 0).is_none_or(|size| source.size == size)
+        })
+        .filter(|(_, source)| {
+            let open = with_peer(state, &source.peer).count();
+            open < state.run.policy.transfers_per_peer as usize
+        })
+        .map(|(id, source)| (id, source, state.peers.get(&source.peer)))
+}
+
+fn with_peer<'a>(state: &'a State, peer: &'a PeerId) -> impl Iterator<Item = &'a Assignment> {
+    state.transfers.open.values().filter(move |open| open.peer == *peer)
+}
+
+fn ranked(state: &State, track: &TrackJob, at: Timestamp) -> Vec<(Rank, SourceId)> {
+    let mut ranked: Vec<_> = fitting(state, track)
+        .filter(|(_, _, peer)| peer.is_none_or(|peer| peer.rest_until <= at))
+        .map(|(id, source, peer)| {
+            let backlog = with_peer(state, &source.peer)
+                .map(|open| open.size.saturating_sub(state.track(open.track).map_or(0, |t| t.held)))
+                .fold(0, u64::saturating_add);
+            let remaining = source.size.saturating_sub(track.held);
+            let rank = Rank {
+                refused_size: track.refused_sizes.contains(&source.size),
+                fits_somehow: source.likeness < FITS_WELL,
+                lossy: !source::codec(&source.path).is_some_and(|codec| codec.is_lossless()),
+                cost_ms: peer::cost_ms(peer.unwrap_or(&Peer::default()), backlog, remaining),
+                id,
+            };
+            (rank, id)
+        })
+        .collect();
+    ranked.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+    ranked
+}
+
+fn assign(state: &State, key: TrackKey, track: &TrackJob, at: Timestamp) -> Option<Decision> {
+    let ranked = ranked(state, track, at);
+    let (best, id) = *ranked.first()?;
+    let source = track.source(id)?;
+    Some(Decision::RangeAssigned {
+        track: key,
+        attempt: track.attempt,
+        assignment: AssignmentId(state.transfers.last + 1),
+        source: id,
+        peer: source.peer.clone(),
+        path: source.path.clone(),
+        size: source.size,
+        range: ByteRange { start: track.held, end: source.size },
+        overlap: track.held.min(OVERLAP_BYTES),
+        choice: Choice {
+            candidates: u32::try_from(ranked.len()).unwrap_or(u32::MAX),
+            cost_ms: best.cost_ms,
+            next_cost_ms: ranked.get(1).map(|(next, _)| next.cost_ms),
+            takeover: track.held > 0 && !track.givers.contains(&id),
+        },
+    })
+}
+
+/// Whether somebody else could be asked at once for what a queued assignment waits for.
+pub(crate) fn has_alternative(state: &State, queued: &Assignment, at: Timestamp) -> bool {
+    state.track(queued.track).is_some_and(|track| {
+        fitting(state, track).any(|(id, source, peer)| {
+            id != queued.source
+                && source.peer != queued.peer
+                && peer.is_none_or(|peer| peer.rest_until <= at)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::TrackKey;
+    use domain::observation::{Observation, TransferEnd, TransferFault};
+    use domain::{AssignmentId, Input, JobId};
+
+    use crate::testing::*;
+
+    const TRACK: TrackKey = TrackKey { job: JobId(1), index: 0 };
+
+    #[test]
+    fn the_quicker_of_two_peers_is_asked_and_the_choice_is_explained() {
+        given([session(), add_job(), fetched(1), with_speed("slow", 10_000, &[file(1, 600_000)])])
+            .when(Input::Observation(Observation::TransferEnded {
+                track: TRACK,
+                assignment: AssignmentId(1),
+                end: TransferEnd::Failed(TransferFault::ConnectionCut),
+            }))
+            .then(
+                "AssignmentCut       job=1/1 assignment=1 reason=\"failed\"\n\
+                 PeerRested          job=1/1 peer=slsk:slow reason=\"connection cut\" until=00:00:35.000",
+            );
+    }
+
+    #[test]
+    fn the_tail_goes_to_the_next_source_from_the_byte_held() {
+        let start = [
+            session(),
+            add_job(),
+            fetched(1),
+            with_speed("ada", 900_000, &[file(1, 600_000)]),
+            with_speed("bob", 500_000, &[file(1, 600_000)]),
+            chunk(TRACK, 1, 0, 262_144),
+        ];
+        given(start)
+            .when(Input::Observation(Observation::TransferEnded {
+                track: TRACK,
+                assignment: AssignmentId(1),
+                end: TransferEnd::Failed(TransferFault::ConnectionCut),
+            }))
+            .then(
+                "AssignmentCut       job=1/1 assignment=1 reason=\"failed\"\n\
+                 PeerRested          job=1/1 peer=slsk:ada reason=\"connection cut\" until=00:00:37.000\n\
+                 RangeAssigned       job=1/1 attempt=0 assignment=2 to=slsk:bob source=1 \
+                 range=262144..600000 of 600000 B overlap=65536 candidates=1 cost=675 ms takeover",
+            );
+    }
+}

@@ -1,0 +1,215 @@
+//! What is searched for, and when: the album first, then each track that nobody offered, then again
+//! after ever longer waits. One budget governs all searches, whatever wants them.
+
+use domain::observation::Observation;
+use domain::{Decision, Event, Input, JobId, SearchId, Timestamp, TrackKey};
+
+use crate::likeness;
+use crate::state::{OpenSearch, State, TrackJob, TrackPhase};
+
+/// Longest query in bytes; servers cut or drop longer ones.
+const LONGEST_QUERY: usize = 200;
+
+/// The next search that something needs, and since when.
+struct Wish {
+    since: Timestamp,
+    job: JobId,
+    track: Option<TrackKey>,
+}
+
+pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
+    if let Some(waiting) = fruitless(state, at) {
+        return vec![waiting];
+    }
+    match next(state) {
+        Some((due, wish)) if due <= at => {
+            let query = query(state, &wish);
+            let search = SearchId(state.searches.last + 1);
+            vec![Decision::SearchPlanned { job: wish.job, search, track: wish.track, query }]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A track whose search brought nothing waits: longer each time, so that nobody is asked the same
+/// thing again within minutes.
+fn fruitless(state: &State, at: Timestamp) -> Option<Decision> {
+    let policy = &state.run.policy;
+    let (key, track) = state
+        .wanted()
+        .map(|(key, _, track)| (key, track))
+        .find(|(key, track)| track.searched && lacks_source(track) && !is_open(state, *key))?;
+    let wait = policy
+        .search_repeat_ms
+        .saturating_mul(1 << track.searches.saturating_sub(1).min(16))
+        .min(policy.search_repeat_most_ms);
+    Some(Decision::TrackWaiting { track: key, until: at.plus_ms(wait) })
+}
+
+pub(crate) fn wake(state: &State) -> Option<Timestamp> {
+    next(state).map(|(due, _)| due)
+}
+
+/// The next search and when the budget and its own wait allow it.
+fn next(state: &State) -> Option<(Timestamp, Wish)> {
+    let policy = &state.run.policy;
+    if !state.run.session || state.searches.open.len() >= policy.searches_in_flight as usize {
+        return None;
+    }
+    let wish = wishes(state).min_by_key(|wish| wish.since)?;
+    let sent = &state.searches.sent;
+    let allowed = (policy.searches_per_window as usize)
+        .checked_sub(1)
+        .and_then(|back| sent.iter().rev().nth(back))
+        .map_or(Timestamp(0), |first| first.plus_ms(policy.search_window_ms));
+    Some((wish.since.max(allowed), wish))
+}
+
+fn wishes(state: &State) -> impl Iterator<Item = Wish> {
+    state.jobs.iter().filter(|(_, job)| job.is_working()).flat_map(|(id, job)| {
+        let album =
+            (!job.album_searched).then_some(Wish { since: Timestamp(0), job: *id, track: None });
+        let album_open =
+            state.searches.open.values().any(|open| open.job == *id && open.track.is_none());
+        let tracks = (0u16..)
+            .zip(&job.tracks)
+            .filter(move |_| job.album_searched && !album_open)
+            .map(|(index, track)| (TrackKey { job: *id, index }, track))
+            .filter(|(key, track)| lacks_source(track) && !is_open(state, *key))
+            .filter(|(_, track)| !track.searched)
+            .map(|(key, track)| Wish {
+                since: track.search_at.unwrap_or(Timestamp(0)),
+                job: *id,
+                track: Some(key),
+            });
+        album.into_iter().chain(tracks)
+    })
+}
+
+fn lacks_source(track: &TrackJob) -> bool {
+    track.phase == TrackPhase::Wanted && track.usable().next().is_none()
+}
+
+fn is_open(state: &State, key: TrackKey) -> bool {
+    state.searches.open.values().any(|open| open.track == Some(key))
+}
+
+/// Words of artist and title. Punctuation is left out: servers and clients answer nothing to it.
+fn query(state: &State, wish: &Wish) -> String {
+    let Some(target) = state.job(wish.job).and_then(|job| job.target.as_ref()) else {
+        return String::new();
+    };
+    let track = wish.track.and_then(|key| target.tracks.get(usize::from(key.index)));
+    let (artist, title) = match track {
+        Some(track) => (&track.credit.name, &track.title),
+        None => (&target.credit.name, &target.title),
+    };
+    let mut words = likeness::words(title);
+    // Nobody files an album under this name.
+    if !artist.eq_ignore_ascii_case("various artists") {
+        words.splice(0..0, likeness::words(artist));
+    }
+    let mut query = String::new();
+    for word in words {
+        if query.len() + word.len() + 1 > LONGEST_QUERY {
+            break;
+        }
+        if !query.is_empty() {
+            query.push(' ');
+        }
+        query.push_str(&word);
+    }
+    // Names without a single word, such as "!!!", can only be asked for as they are.
+    if query.is_empty() { format!("{artist} {title}") } else { query }
+}
+
+pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
+    match event {
+        // Open searches are sent again by the new run, and so count again.
+        Event::Input(Input::Observation(Observation::NodeStarted { .. })) => {
+            for _ in 0..state.searches.open.len() {
+                state.searches.sent.push_back(at);
+            }
+        }
+        Event::Input(Input::Observation(Observation::SearchEnded { search, .. })) => {
+            state.searches.open.remove(search);
+        }
+        Event::Decision(Decision::SearchPlanned { job, search, track, query }) => {
+            let window = state.run.policy.search_window_ms;
+            let searches = &mut state.searches;
+            searches.last = search.0;
+            searches.sent.push_back(at);
+            while searches.sent.front().is_some_and(|sent| sent.plus_ms(window) <= at) {
+                searches.sent.pop_front();
+            }
+            let open = OpenSearch { job: *job, track: *track, query: query.clone() };
+            searches.open.insert(*search, open);
+            match track {
+                None => {
+                    if let Some(job) = state.jobs.get_mut(job) {
+                        job.album_searched = true;
+                    }
+                }
+                Some(key) => {
+                    if let Some(track) = state.track_mut(*key) {
+                        track.searched = true;
+                        track.searches += 1;
+                        track.search_at = None;
+                    }
+                }
+            }
+        }
+        Event::Decision(Decision::TrackWaiting { track, until }) => {
+            if let Some(track) = state.track_mut(*track) {
+                track.searched = false;
+                track.search_at = Some(*until);
+            }
+        }
+        Event::Decision(Decision::JobResumed { job }) => {
+            if let Some(job) = state.jobs.get_mut(job) {
+                for track in &mut job.tracks {
+                    track.searched = false;
+                    track.search_at = None;
+                }
+            }
+        }
+        Event::Input(_) | Event::Decision(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::observation::Observation;
+    use domain::{Input, JobId, SearchId};
+
+    use crate::testing::*;
+
+    fn ended(search: u64) -> Input {
+        Input::Observation(Observation::SearchEnded { job: JobId(1), search: SearchId(search) })
+    }
+
+    #[test]
+    fn the_album_is_searched_first_then_each_track_nobody_offered() {
+        given([session(), add_job()])
+            .when(fetched(2))
+            .then("SearchPlanned       job=1 search=1 query=\"the tin orchard harbour lights\"");
+        given([session(), add_job(), fetched(2), answered("ada", &[file(1, 300_000)])])
+            .when(ended(1))
+            .then("SearchPlanned       job=1/2 search=2 query=\"the tin orchard tone two\"");
+    }
+
+    #[test]
+    fn a_search_in_vain_is_repeated_after_ten_minutes_and_not_before() {
+        given([session(), add_job(), fetched(1), ended(1)])
+            .when(ended(2))
+            .then("TrackWaiting        job=1/1 for=sources until=00:10:05.000");
+    }
+
+    #[test]
+    fn nothing_is_searched_without_a_session() {
+        given([add_job()]).when(fetched(1)).then("");
+        given([add_job(), fetched(1)])
+            .when(session())
+            .then("SearchPlanned       job=1 search=1 query=\"the tin orchard harbour lights\"");
+    }
+}

@@ -1,0 +1,367 @@
+//! What the engine remembers. Changed in [`State::evolve`] and nowhere else; each module below owns
+//! a slice and the events that change it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use domain::chunk::Digest;
+use domain::id::AcoustId;
+use domain::media::Examined;
+use domain::observation::{Lookup, Observation};
+use domain::{
+    AssignmentId, ByteRange, Event, Input, JobId, PeerId, Policy, ReleaseId, SearchId, SourceId,
+    Target, Timestamp, TrackKey,
+};
+
+use crate::{job, lookup, peer, search, source, transfer, verify};
+
+/// Everything remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// The present run.
+    pub run: Run,
+    /// All jobs ever accepted.
+    pub jobs: BTreeMap<JobId, Job>,
+    /// Metadata lookups that are wanted and not answered.
+    pub lookups: BTreeMap<Lookup, Waiting>,
+    /// Searches.
+    pub searches: Searches,
+    /// Transfers.
+    pub transfers: Transfers,
+    /// What we know of peers.
+    pub peers: BTreeMap<PeerId, Peer>,
+    /// Content that is never fetched again.
+    pub refused: Refused,
+}
+
+/// The present run of the node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Its limits and thresholds.
+    pub policy: Policy,
+    /// Whether we are logged in to the Soulseek server.
+    pub session: bool,
+}
+
+/// One album job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The edition wanted.
+    pub release: ReleaseId,
+    /// How far it is.
+    pub phase: JobPhase,
+    /// Set while it waits: when it goes on by itself, if it does.
+    pub hold: Option<Hold>,
+    /// The description of the release, once fetched.
+    pub target: Option<Target>,
+    /// One per track of the target.
+    pub tracks: Vec<TrackJob>,
+    /// Whether the album as a whole was searched for.
+    pub album_searched: bool,
+}
+
+impl Job {
+    /// True while tracks may be searched for and fetched.
+    #[must_use]
+    pub fn is_working(&self) -> bool {
+        self.phase == JobPhase::Active && self.hold.is_none()
+    }
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobPhase {
+    /// The release is looked up.
+    LookingUp,
+    /// Tracks are searched for, fetched and verified.
+    Active,
+    /// All tracks stand in the library.
+    Completed,
+    /// It cannot be done.
+    Failed,
+    /// It was stopped by command.
+    Cancelled,
+}
+
+impl JobPhase {
+    /// True when nothing more happens without a command.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// A pause of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// When it goes on by itself; `None` when a person has to act.
+    pub until: Option<Timestamp>,
+}
+
+/// One track of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrackJob {
+    /// How far it is.
+    pub phase: TrackPhase,
+    /// Counts the files tried, from 0; names the staged file.
+    pub attempt: u16,
+    /// Size of the file being assembled, from its first byte on.
+    pub size: Option<u64>,
+    /// Bytes held: the file's beginning up to here is in staging.
+    pub held: u64,
+    /// Digest of the first whole cell of the file being assembled.
+    pub head: Option<Digest>,
+    /// Sources that gave bytes of the file being assembled.
+    pub givers: BTreeSet<SourceId>,
+    /// Remote files that seem to be this track.
+    pub sources: Vec<Source>,
+    /// Sizes of files refused for this track; others are tried first.
+    pub refused_sizes: BTreeSet<u64>,
+    /// Searches made for this track alone.
+    pub searches: u32,
+    /// Whether the last of them still has to be made something of.
+    pub searched: bool,
+    /// When it is searched for again, while it waits.
+    pub search_at: Option<Timestamp>,
+    /// Digest of the assembled file.
+    pub digest: Option<Digest>,
+    /// What the assembled file is.
+    pub examined: Option<Examined>,
+    /// What proved it.
+    pub acoustid: Option<AcoustId>,
+    /// Where it is to stand or stands.
+    pub path: Option<String>,
+    /// Attempts whose staged file is to be deleted.
+    pub trash: BTreeSet<u16>,
+}
+
+impl TrackJob {
+    /// A source by its number.
+    #[must_use]
+    pub fn source(&self, id: SourceId) -> Option<&Source> {
+        self.sources.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// Sources that may still be asked, now or after a rest.
+    pub fn usable(&self) -> impl Iterator<Item = (SourceId, &Source)> {
+        (0u32..)
+            .map(SourceId)
+            .zip(&self.sources)
+            .filter(|(_, source)| source.standing == Standing::Usable)
+    }
+
+    /// Forgets the file being assembled and starts with the next attempt.
+    pub(crate) fn start_over(&mut self) {
+        self.trash.insert(self.attempt);
+        self.attempt += 1;
+        self.phase = TrackPhase::Wanted;
+        self.size = None;
+        self.held = 0;
+        self.head = None;
+        self.givers.clear();
+        for source in &mut self.sources {
+            if source.standing == Standing::SetAside {
+                source.standing = Standing::Usable;
+            }
+        }
+        self.digest = None;
+        self.examined = None;
+        self.acoustid = None;
+        self.path = None;
+    }
+}
+
+/// How far a track is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TrackPhase {
+    /// No source is asked for it.
+    #[default]
+    Wanted,
+    /// A source is asked for its bytes.
+    Fetching(AssignmentId),
+    /// All bytes are here and are being decoded.
+    Examining,
+    /// Its fingerprint is being looked up.
+    Identifying,
+    /// It is proved and being put into the library.
+    Publishing,
+    /// It stands in the library.
+    Completed,
+}
+
+/// One remote file at one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Who has it.
+    pub peer: PeerId,
+    /// Its path in the peer's words.
+    pub path: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// How well its name fits the track.
+    pub likeness: domain::score::Ppm,
+    /// Failures while it was asked.
+    pub failures: u32,
+    /// Whether its size was corrected once.
+    pub resized: bool,
+    /// Whether, and how, it is out of use.
+    pub standing: Standing,
+}
+
+/// Whether a source may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Usable,
+    /// Not for the present attempt.
+    SetAside,
+    /// Not until its peer offers the file again.
+    Failed,
+    /// Never.
+    Refused,
+}
+
+/// A lookup that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Failures so far.
+    pub failures: u32,
+    /// When it is asked again; `None` while it is being asked.
+    pub until: Option<Timestamp>,
+}
+
+/// Searches open and recently sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Searches {
+    /// The last number given.
+    pub last: u64,
+    /// Those still collecting answers.
+    pub open: BTreeMap<SearchId, OpenSearch>,
+    /// When the searches of the present window were sent.
+    pub sent: VecDeque<Timestamp>,
+}
+
+/// A search that collects answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSearch {
+    /// The job it serves.
+    pub job: JobId,
+    /// The one track it is for; `None` for the whole album.
+    pub track: Option<TrackKey>,
+    /// Its words.
+    pub query: String,
+}
+
+/// Assignments.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Transfers {
+    /// The last number given.
+    pub last: u64,
+    /// Those that are open.
+    pub open: BTreeMap<AssignmentId, Assignment>,
+}
+
+/// A promise of a byte range by one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The track.
+    pub track: TrackKey,
+    /// The source.
+    pub source: SourceId,
+    /// Who has it.
+    pub peer: PeerId,
+    /// Size of the whole file in bytes.
+    pub size: u64,
+    /// The bytes wanted.
+    pub range: ByteRange,
+    /// Whether bytes flow.
+    pub started: bool,
+    /// When it last moved.
+    pub progress_at: Timestamp,
+    /// While queued: when other sources are looked for.
+    pub wait_until: Timestamp,
+}
+
+/// What we know of a peer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Peer {
+    /// Upload speed as the network tells it, in bytes per second.
+    pub advertised_bytes_per_s: u32,
+    /// Whether it said that an upload could start at once.
+    pub slot_free: bool,
+    /// Uploads it said were waiting.
+    pub queue_length: u32,
+    /// Bytes it gave us.
+    pub bytes: u64,
+    /// Time it took for them, in milliseconds.
+    pub busy_ms: u64,
+    /// Files it gave to the last byte.
+    pub completed: u32,
+    /// Failures in all.
+    pub failed: u32,
+    /// Failures since its last chunk.
+    pub failed_in_a_row: u32,
+    /// Left alone until then.
+    pub rest_until: Timestamp,
+}
+
+/// Content that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refused {
+    /// Digests of whole files.
+    pub whole: BTreeSet<Digest>,
+    /// Size and digest of the first whole cell, to know such a file by its beginning.
+    pub heads: BTreeSet<(u64, Digest)>,
+}
+
+impl State {
+    /// Takes one event. The order matters where a slice reads another: a peer is credited while the
+    /// assignment is still open, for example.
+    pub(crate) fn evolve(&mut self, event: &Event, at: Timestamp) {
+        if let Event::Input(Input::Observation(Observation::NodeStarted { policy, .. })) = event {
+            self.run = Run { policy: *policy, session: false };
+        }
+        if let Event::Input(Input::Observation(seen)) = event {
+            match seen {
+                Observation::SessionOpened => self.run.session = true,
+                Observation::SessionClosed { .. } => self.run.session = false,
+                _ => {}
+            }
+        }
+        peer::evolve(self, event, at);
+        verify::evolve(self, event);
+        source::evolve(self, event);
+        transfer::evolve(self, event, at);
+        search::evolve(self, event, at);
+        lookup::evolve(self, event, at);
+        job::evolve(self, event);
+    }
+
+    /// A job by its number.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(&id)
+    }
+
+    /// A track by its key.
+    #[must_use]
+    pub fn track(&self, key: TrackKey) -> Option<&TrackJob> {
+        self.jobs.get(&key.job)?.tracks.get(usize::from(key.index))
+    }
+
+    pub(crate) fn track_mut(&mut self, key: TrackKey) -> Option<&mut TrackJob> {
+        self.jobs.get_mut(&key.job)?.tracks.get_mut(usize::from(key.index))
+    }
+
+    /// Tracks of working jobs that no source is asked for, in order.
+    pub(crate) fn wanted(&self) -> impl Iterator<Item = (TrackKey, &Job, &TrackJob)> {
+        self.jobs.iter().filter(|(_, job)| job.is_working()).flat_map(|(id, job)| {
+            (0u16..).zip(&job.tracks).filter_map(move |(index, track)| {
+                (track.phase == TrackPhase::Wanted).then_some((
+                    TrackKey { job: *id, index },
+                    job,
+                    track,
+                ))
+            })
+        })
+    }
+}

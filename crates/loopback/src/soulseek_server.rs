@@ -1,0 +1,133 @@
+//! A Soulseek server for one machine: lets clients find each other on loopback addresses.
+//!
+//! It keeps accounts and who is online, relays what servers relay, and hands every search to
+//! every other client as a branch root. There are no rooms, no chat and no distributed tree.
+//! Messages are `soulseek::wire::server`; facts are in `SOULSEEK.md`.
+
+mod online;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use soulseek::conn::{read_frame, write_all};
+use soulseek::wire::server::LoginAnswer;
+use soulseek::wire::{Channel, ServerMessage, ServerRequest};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+
+use online::World;
+
+/// Time to log in.
+const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
+/// Clients ping at least every five minutes.
+const SILENCE: Duration = Duration::from_secs(900);
+/// Messages that may wait to be written to one client.
+const OUTBOX: usize = 1_024;
+
+/// A running server. Dropping it closes every connection.
+#[derive(Debug)]
+pub struct SoulseekServer {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl SoulseekServer {
+    /// Listens on `address`; port 0 takes a free one.
+    pub async fn bind(address: SocketAddr) -> io::Result<SoulseekServer> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let accepting = tokio::spawn(accept(listener));
+        Ok(SoulseekServer { address, accepting })
+    }
+
+    /// Where clients connect.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for SoulseekServer {
+    fn drop(&mut self) {
+        // The set of connections lives in this task and goes with it.
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener) {
+    let world = Arc::new(World::default());
+    let mut connections = JoinSet::new();
+    loop {
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                connections.spawn(serve(Arc::clone(&world), stream, from));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(world: Arc<World>, mut stream: TcpStream, from: SocketAddr) {
+    let _ = stream.set_nodelay(true);
+    let Some((user, password, digest)) = read_login(&mut stream).await else { return };
+    let (outbox, mut outgoing) = mpsc::channel::<ServerMessage>(OUTBOX);
+    let visit = match world.log_in(&user, &password, &digest, from.ip(), outbox) {
+        Ok(visit) => visit,
+        Err(refusal) => {
+            let _ = write_all(&mut stream, &refuse(refusal).encode()).await;
+            return;
+        }
+    };
+    let (mut reading, mut writing) = stream.into_split();
+    let write = async {
+        while let Some(message) = outgoing.recv().await {
+            let kicked = matches!(message, ServerMessage::Relogged {});
+            if write_all(&mut writing, &message.encode()).await.is_err() || kicked {
+                return;
+            }
+        }
+    };
+    let read = async {
+        loop {
+            let frame = match read_frame(&mut reading, Channel::ToServer, SILENCE).await {
+                Ok(frame) => frame,
+                Err(error) => return tracing::debug!(user, %error, "client left"),
+            };
+            match ServerRequest::decode(frame.code, &frame.body) {
+                Ok(request) => requests::act(&world, &visit, request),
+                Err(error) => tracing::debug!(user, code = frame.code, %error, "unreadable"),
+            }
+        }
+    };
+    tokio::select! {
+        () = write => {}
+        () = read => {}
+    }
+    world.log_out(&visit);
+}
+
+async fn read_login(stream: &mut TcpStream) -> Option<(String, String, String)> {
+    let frame = read_frame(stream, Channel::ToServer, LOGIN_PATIENCE).await.ok()?;
+    match ServerRequest::decode(frame.code, &frame.body) {
+        Ok(ServerRequest::Login { user, password, digest, .. }) => Some((user, password, digest)),
+        _ => None,
+    }
+}
+
+fn refuse(refusal: online::Refusal) -> ServerMessage {
+    let (reason, detail) = match refusal {
+        online::Refusal::InvalidName(detail) => ("INVALIDUSERNAME", Some(detail.to_owned())),
+        online::Refusal::EmptyPassword => ("EMPTYPASSWORD", None),
+        online::Refusal::WrongPassword => ("INVALIDPASS", None),
+    };
+    ServerMessage::Login { answer: LoginAnswer::Refused { reason: reason.to_owned(), detail } }
+}

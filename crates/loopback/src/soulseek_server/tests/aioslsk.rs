@@ -1,0 +1,125 @@
+//! Our client against a real one, both ways: `AIOSLSK_PYTHON=… cargo test -p loopback -- --ignored`.
+//!
+//! The variable names a Python interpreter that has `aioslsk==1.7.1`. The other side of these
+//! tests is `tests/interop/aioslsk_peer.py`.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::*;
+
+fn peer(command: &str, server: &SoulseekServer, port: u16, rest: &[&str]) -> Child {
+    let python = std::env::var("AIOSLSK_PYTHON").expect("AIOSLSK_PYTHON names an interpreter");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop/aioslsk_peer.py");
+    let mut process = Command::new(python);
+    if std::env::var_os("AIOSLSK_VERBOSE").is_some() {
+        process.arg("-u").arg(script).arg("--verbose");
+    } else {
+        process.arg("-u").arg(script);
+    }
+    process
+        .arg(command)
+        .args(["--server", &server.addr().to_string(), "--user", "real", "--password", "secret"])
+        .args(["--listen-port", &port.to_string()])
+        .args(rest)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// A port that was free a moment ago.
+async fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test]
+#[ignore = "needs a Python interpreter with aioslsk"]
+async fn we_download_from_aioslsk() {
+    download_from_aioslsk(None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a Python interpreter with aioslsk"]
+async fn we_download_from_aioslsk_behind_a_dead_port() {
+    download_from_aioslsk(Some(DEAD_PORT)).await;
+}
+
+async fn download_from_aioslsk(advertised_port: Option<u16>) {
+    let server = server().await;
+    let shared = tempfile::tempdir().unwrap();
+    let album = shared.path().join("Loveless");
+    std::fs::create_dir(&album).unwrap();
+    let sizes = [("01 Soon.flac", SIZE), ("02 Soon ひとつ.mp3", 1), ("03 Soon empty.txt", 0)];
+    for (name, size) in sizes {
+        std::fs::write(album.join(name), content(size)).unwrap();
+    }
+    let folder = shared.path().to_str().unwrap();
+    let mut real = peer("share", &server, free_port().await, &["--dir", folder]);
+    let mut lines = BufReader::new(real.stdout.take().unwrap()).lines();
+    let ready = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap();
+    assert_eq!(ready.as_deref(), Some("READY"));
+
+    let ours = ClientConfig { advertised_port, ..config(&server, "ada", 2) };
+    let (ada, _events) = Client::login(ours, Shares::default()).await.unwrap();
+    let mut search = ada.search("loveless soon").await.unwrap();
+    let answer = timeout(LIMIT, search.next()).await.unwrap().unwrap();
+    assert_eq!((answer.user.as_str(), answer.files.len()), ("real", sizes.len()));
+    for (name, size) in sizes {
+        let file = answer.files.iter().find(|file| file.path.ends_with(name)).unwrap();
+        assert_eq!(file.size, size as u64);
+        assert!(fetch(&ada, "real", &file.path, 0).await == content(size), "{name}");
+    }
+    let song = answer.files.iter().find(|file| file.size == SIZE as u64).unwrap();
+    assert!(fetch(&ada, "real", &song.path, 1_000_000).await == content(SIZE)[1_000_000..]);
+    let mut download = ada.download("real", r"Loveless\nothing.mp3").await.unwrap();
+    assert!(matches!(ended(&mut download).await, DownloadEnd::Denied(_)));
+    drop(real.stdin.take());
+    real.wait().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a Python interpreter with aioslsk"]
+async fn aioslsk_downloads_from_us() {
+    aioslsk_downloads(None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a Python interpreter with aioslsk"]
+async fn aioslsk_downloads_from_us_behind_a_dead_port() {
+    aioslsk_downloads(Some(DEAD_PORT)).await;
+}
+
+async fn aioslsk_downloads(advertised_port: Option<u16>) {
+    let server = server().await;
+    let folder = Folder::new().with(SONG, SIZE).with(EMPTY, 0).with(ONE, 1);
+    let ours = ClientConfig { advertised_port, ..config(&server, "ada", 2) };
+    let (_ada, mut uploads) = Client::login(ours, folder.shares()).await.unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let folder_out = out.path().to_str().unwrap();
+    let rest = ["--query", "loveless valentine", "--count", "3", "--from", "ada"];
+    let rest = [&rest[..], &["--out", folder_out]].concat();
+    let mut real = peer("fetch", &server, free_port().await, &rest);
+    let mut lines = BufReader::new(real.stdout.take().unwrap()).lines();
+    let mut done = 0;
+    while let Some(line) = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap() {
+        let (remote, local) = line.strip_prefix("DONE ").unwrap().split_once('\t').unwrap();
+        let size = match remote {
+            SONG => SIZE,
+            ONE => 1,
+            EMPTY => 0,
+            other => panic!("{other}"),
+        };
+        assert!(std::fs::read(local).unwrap() == content(size), "{remote}");
+        let end = event(&mut uploads, is_upload_end).await;
+        let completed = UploadOutcome::Completed;
+        assert!(matches!(end, Event::UploadEnded { outcome, .. } if outcome == completed));
+        done += 1;
+    }
+    assert!(real.wait().await.unwrap().success());
+    assert_eq!(done, 3);
+}

@@ -1,0 +1,119 @@
+//! Reads AcoustID's JSON: matches, or AcoustID's reason for giving none. Asks nobody; the request is
+//! in [`super`].
+
+use std::cmp::Reverse;
+
+use domain::observation::{IdentityMatch, LookupFault};
+use domain::score::Ppm;
+use serde::Deserialize;
+
+use crate::http::{Answer, shortened};
+
+/// Why an answer holds no matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unread {
+    /// AcoustID reports an error.
+    Trouble(Trouble),
+    /// It is not what AcoustID documents; the first thing that is not.
+    NotAsDocumented(String),
+}
+
+/// An error in AcoustID's own words.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Trouble {
+    /// AcoustID's number for it.
+    #[serde(default)]
+    pub code: u32,
+    /// Its words.
+    #[serde(default)]
+    pub message: String,
+}
+
+impl Trouble {
+    /// The numbers are those of AcoustID's server; all others mean a request that stays wrong.
+    pub(crate) fn fault(&self, answer: &Answer) -> LookupFault {
+        const INTERNAL: u32 = 5;
+        const UNAVAILABLE: u32 = 13;
+        const TOO_MANY_REQUESTS: u32 = 14;
+        let busy = |usual| LookupFault::Busy {
+            status: if answer.is_success() { usual } else { answer.status },
+            retry_after_ms: answer.retry_after_ms,
+        };
+        match self.code {
+            TOO_MANY_REQUESTS => busy(429),
+            INTERNAL => busy(500),
+            UNAVAILABLE => busy(503),
+            _ if matches!(answer.status, 429 | 500..) => busy(answer.status),
+            code => LookupFault::Refused(shortened(&format!(
+                "{} (AcoustID error {code})",
+                self.message
+            ))),
+        }
+    }
+}
+
+/// Reads an answer to `lookup` with `meta=recordingids`: best match first, equals by identity.
+///
+/// # Errors
+/// [`Unread`].
+pub fn read(json: &[u8]) -> Result<Vec<IdentityMatch>, Unread> {
+    let answer: Lookup =
+        serde_json::from_slice(json).map_err(|error| Unread::NotAsDocumented(error.to_string()))?;
+    match answer {
+        Lookup { status: Status::Error, error, .. } => {
+            Err(Unread::Trouble(error.unwrap_or(Trouble { code: 0, message: String::new() })))
+        }
+        Lookup { status: Status::Ok, results, .. } => {
+            let mut matches = results
+                .ok_or_else(|| {
+                    Unread::NotAsDocumented("no results, not even an empty list".into())
+                })?
+                .into_iter()
+                .map(read_match)
+                .collect::<Result<Vec<_>, _>>()?;
+            matches.sort_by_key(|one| (Reverse(one.score), one.acoustid));
+            Ok(matches)
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Lookup {
+    status: Status,
+    error: Option<Trouble>,
+    results: Option<Vec<Match>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Ok,
+    Error,
+}
+
+#[derive(Deserialize)]
+struct Match {
+    id: String,
+    score: f64,
+    /// Absent where nobody has linked the AcoustID to MusicBrainz yet.
+    recordings: Option<Vec<Recording>>,
+}
+
+#[derive(Deserialize)]
+struct Recording {
+    id: Option<String>,
+}
+
+fn read_match(found: Match) -> Result<IdentityMatch, Unread> {
+    let acoustid = found.id.parse().map_err(|_| {
+        Unread::NotAsDocumented(format!("{:?} is not an AcoustID", shortened(&found.id)))
+    })?;
+    // A link without identity links to nothing; the others of the match still stand.
+    let recordings = found
+        .recordings
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|recording| recording.id?.parse().ok())
+        .collect();
+    Ok(IdentityMatch { acoustid, score: Ppm::from_unit(found.score), recordings })
+}

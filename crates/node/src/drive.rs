@@ -1,0 +1,118 @@
+//! The loop: drain the inbox, step each input, append once, and only then perform. A failed append
+//! ends it: the engine may be ahead of the log within one round and never longer.
+
+use std::time::Duration;
+
+use api::Receipt;
+use domain::{Effect, Event, Input, Observation, Seq, Timestamp};
+use engine::Engine;
+use eventlog::{AppendError, Log, Step};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::inbox::Entry;
+use crate::perform::Performer;
+
+/// Inputs stepped in one round, and so appended with one sync.
+const ROUND: usize = 256;
+
+pub(crate) struct Drive {
+    pub(crate) engine: Engine,
+    pub(crate) log: Log,
+    pub(crate) clock: Clock,
+    pub(crate) inbox: mpsc::Receiver<Entry>,
+    pub(crate) performer: Performer,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// What one input led to, until it is durable.
+struct Stepped {
+    at: Timestamp,
+    events: Vec<Event>,
+    effects: Vec<Effect>,
+    reply: Option<oneshot::Sender<Receipt>>,
+}
+
+impl Drive {
+    /// Opens a run: records that it began, and does what the run before left undone.
+    pub(crate) fn begin(&mut self, started: Input) -> Result<(), AppendError> {
+        let unanswered = self.engine.resume();
+        let step = self.step(Entry { input: started, reply: None });
+        self.commit(vec![step])?;
+        for effect in unanswered {
+            self.performer.perform(effect);
+        }
+        Ok(())
+    }
+
+    /// Runs until told to stop, or until the log fails.
+    pub(crate) async fn run(mut self) -> Result<(), AppendError> {
+        loop {
+            let deadline = self.engine.deadline();
+            let entry = tokio::select! {
+                biased;
+                _ = self.stop.wait_for(|stop| *stop) => return Ok(()),
+                entry = self.inbox.recv() => match entry {
+                    Some(entry) => entry,
+                    None => return Ok(()),
+                },
+                () = sleep_until(deadline) => Entry {
+                    input: Input::Observation(Observation::DeadlineReached),
+                    reply: None,
+                },
+            };
+            let mut round = vec![self.step(entry)];
+            while round.len() < ROUND
+                && let Ok(entry) = self.inbox.try_recv()
+            {
+                round.push(self.step(entry));
+            }
+            self.commit(round)?;
+        }
+    }
+
+    fn step(&mut self, Entry { input, reply }: Entry) -> Stepped {
+        let at = self.clock.now();
+        let step = self.engine.step(input, at);
+        Stepped { at, events: step.events, effects: step.effects, reply }
+    }
+
+    /// Makes a round durable, then lets its effects out.
+    fn commit(&mut self, round: Vec<Stepped>) -> Result<(), AppendError> {
+        let steps: Vec<_> =
+            round.iter().map(|step| Step { at: step.at, events: &step.events }).collect();
+        let positions = tokio::task::block_in_place(|| self.log.append(&steps))?;
+        let mut next = positions.start;
+        for Stepped { events, effects, reply, .. } in round {
+            let seq = next;
+            next = Seq(next.0 + events.len() as u64);
+            if let Some(reply) = reply {
+                let decisions = events
+                    .into_iter()
+                    .filter_map(|event| match event {
+                        Event::Decision(decision) => Some(decision),
+                        Event::Input(_) => None,
+                    })
+                    .collect();
+                // Whoever asked may have gone.
+                let _ = reply.send(Receipt { seq: Seq(next.0 - 1), decisions });
+            }
+            tracing::trace!(%seq, effects = effects.len(), "stepped");
+            for effect in effects {
+                self.performer.perform(effect);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn sleep_until(deadline: Option<Timestamp>) {
+    match deadline {
+        // The engine compares with the stamp of the input, so waking early would only ask again.
+        Some(deadline) => {
+            let micros = deadline.0.saturating_sub(crate::clock::system().0);
+            tokio::time::sleep(Duration::from_micros(micros)).await;
+        }
+        None => std::future::pending().await,
+    }
+}

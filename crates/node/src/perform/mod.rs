@@ -1,0 +1,162 @@
+//! Does what effects ask for: one file per family. Each ends in an observation; failures are news,
+//! not exceptions. Everything here may run twice for one effect without harm.
+
+mod examine;
+mod lookup;
+mod publish;
+mod search;
+mod transfer;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use domain::{AssignmentId, Effect, Observation, TrackKey};
+use metadata::{AcoustId, MusicBrainz};
+use tokio::sync::{Mutex, Semaphore, watch};
+
+use crate::inbox::Inbox;
+use crate::session::Present;
+use crate::shares::Shelf;
+use crate::staging::Staging;
+
+/// Files decoded at the same time.
+const DECODERS: usize = 2;
+
+/// What every effect is performed with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tools {
+    pub(crate) inbox: Inbox,
+    pub(crate) session: Present,
+    pub(crate) staging: Staging,
+    pub(crate) music: PathBuf,
+    pub(crate) shelf: Shelf,
+    pub(crate) musicbrainz: Arc<MusicBrainz>,
+    pub(crate) acoustid: Arc<AcoustId>,
+}
+
+/// Starts effects and remembers what may have to be cancelled.
+pub(crate) struct Performer {
+    tools: Tools,
+    decoders: Arc<Semaphore>,
+    transfers: HashMap<AssignmentId, watch::Sender<bool>>,
+    /// One transfer at a time writes a track's staged file: the next waits for the last byte of the
+    /// one before.
+    writers: HashMap<TrackKey, Arc<Mutex<()>>>,
+}
+
+impl Performer {
+    pub(crate) fn new(tools: Tools) -> Self {
+        Self {
+            tools,
+            decoders: Arc::new(Semaphore::new(DECODERS)),
+            transfers: HashMap::new(),
+            writers: HashMap::new(),
+        }
+    }
+
+    /// Starts an effect; returns at once.
+    pub(crate) fn perform(&mut self, effect: Effect) {
+        let tools = self.tools.clone();
+        match effect {
+            Effect::FetchRelease { job, release } => {
+                spawn(tools, |tools| async move { lookup::release(&tools, job, release).await });
+            }
+            Effect::Identify { track, attempt, duration_ms, fingerprint } => {
+                spawn(tools, move |tools| async move {
+                    lookup::identity(&tools, track, attempt, duration_ms, &fingerprint).await
+                });
+            }
+            Effect::Search { job, search, query, open_ms } => {
+                tokio::spawn(async move {
+                    search::run(&tools, job, search, &query, open_ms).await;
+                });
+            }
+            Effect::FetchRange { .. } => self.fetch(effect),
+            Effect::CancelTransfer { assignment } => {
+                if let Some(cancel) = self.transfers.remove(&assignment) {
+                    cancel.send_replace(true);
+                }
+            }
+            Effect::Examine { track, attempt, size } => {
+                let decoders = Arc::clone(&self.decoders);
+                tokio::spawn(async move {
+                    let _turn = decoders.acquire_owned().await;
+                    let seen = examine::run(&tools, track, attempt, size).await;
+                    tools.inbox.report(seen).await;
+                });
+            }
+            Effect::Publish { track, attempt, digest, path, tags } => {
+                tokio::spawn(async move {
+                    let seen = publish::run(&tools, track, attempt, digest, path, tags).await;
+                    tools.inbox.report(seen).await;
+                });
+            }
+            Effect::Discard { track, attempt } => {
+                let writer = self.writer(track);
+                tokio::spawn(async move {
+                    let _last_byte = writer.lock().await;
+                    let staging = tools.staging.clone();
+                    let done = blocking(move || staging.discard(track, attempt)).await;
+                    match done {
+                        Ok(()) => {
+                            tools.inbox.report(Observation::FileDiscarded { track, attempt }).await;
+                        }
+                        // It is tried again at the next start.
+                        Err(error) => tracing::warn!(%track, %error, "cannot delete a staged file"),
+                    }
+                });
+            }
+            Effect::Share { path } => tools.shelf.add(&path),
+        }
+    }
+
+    fn fetch(&mut self, effect: Effect) {
+        let Effect::FetchRange { track, attempt, assignment, peer, path, size, range, overlap } =
+            effect
+        else {
+            return;
+        };
+        self.transfers.retain(|_, cancel| !cancel.is_closed());
+        let (cancel, cancelled) = watch::channel(false);
+        self.transfers.insert(assignment, cancel);
+        let writer = self.writer(track);
+        let request = transfer::Request {
+            track,
+            attempt,
+            assignment,
+            peer,
+            path,
+            size,
+            range,
+            overlap,
+        };
+        let tools = self.tools.clone();
+        tokio::spawn(async move {
+            let _last_byte = writer.lock().await;
+            transfer::run(&tools, &request, cancelled).await;
+        });
+    }
+
+    fn writer(&mut self, track: TrackKey) -> Arc<Mutex<()>> {
+        self.writers.retain(|key, writer| *key == track || Arc::strong_count(writer) > 1);
+        Arc::clone(self.writers.entry(track).or_default())
+    }
+}
+
+fn spawn<F>(tools: Tools, work: impl FnOnce(Tools) -> F)
+where
+    F: Future<Output = Observation> + Send + 'static,
+{
+    let inbox = tools.inbox.clone();
+    let seen = work(tools);
+    tokio::spawn(async move { inbox.report(seen.await).await });
+}
+
+/// Runs work that blocks on a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

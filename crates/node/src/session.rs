@@ -1,0 +1,164 @@
+//! Keeps us logged in to the Soulseek server: logs in, reports, waits longer after each failure, and
+//! stops for good when the server says no or somebody else logged in with our name.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use domain::observation::{Observation, SessionEnd};
+use domain::PeerId;
+use soulseek::{Client, ClientConfig, Event, EventReceiver, LoginError, UploadOutcome};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::inbox::Inbox;
+use crate::shares::Shelf;
+
+/// Waits after a lost connection: from the first to the longest, doubling.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// Shares that change in a burst are told to the server once.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// Our account on a Soulseek server.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// `host:port` of the server.
+    pub server: String,
+    /// User name.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// Where other users connect.
+    pub listen: SocketAddr,
+    /// Uploads at the same time.
+    pub upload_slots: usize,
+    /// Bytes per second for all uploads together.
+    pub upload_bytes_per_s: Option<u64>,
+    /// What others read about us.
+    pub description: String,
+}
+
+/// The client while we are logged in.
+pub(crate) type Present = watch::Receiver<Option<Client>>;
+
+/// Where the client is put, and where it is looked for.
+pub(crate) fn slot() -> (watch::Sender<Option<Client>>, Present) {
+    watch::channel(None)
+}
+
+/// Logs in and stays so until aborted.
+pub(crate) fn keep(
+    present: watch::Sender<Option<Client>>,
+    account: Account,
+    shelf: Shelf,
+    inbox: Inbox,
+) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut wait = FIRST_WAIT;
+        loop {
+            let config = ClientConfig {
+                server: account.server.clone(),
+                user: account.user.clone(),
+                password: account.password.clone(),
+                listen: account.listen,
+                advertised_port: None,
+                upload_slots: account.upload_slots,
+                upload_bytes_per_s: account.upload_bytes_per_s,
+                known_upload_speed: 0,
+                description: account.description.clone(),
+            };
+            let reason = match Client::login(config, shelf.shares()).await {
+                Ok((client, events)) => {
+                    tracing::info!(user = account.user, "logged in to Soulseek");
+                    wait = FIRST_WAIT;
+                    inbox.report(Observation::SessionOpened).await;
+                    present.send_replace(Some(client.clone()));
+                    let reason = attend(client, events, &shelf, &inbox).await;
+                    present.send_replace(None);
+                    reason
+                }
+                Err(error) => refusal(&error),
+            };
+            tracing::warn!(%reason, "not logged in to Soulseek");
+            let again = matches!(reason, SessionEnd::Lost(_));
+            inbox.report(Observation::SessionClosed { reason }).await;
+            if !again {
+                // The sender stays, so that those who wait for a client go on waiting.
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(jittered(wait)).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    })
+}
+
+/// Passes on what the client reports until its session is over.
+async fn attend(
+    client: Client,
+    mut events: EventReceiver,
+    shelf: &Shelf,
+    inbox: &Inbox,
+) -> SessionEnd {
+    let mut changes = shelf.changes();
+    changes.mark_changed();
+    let mut reason = SessionEnd::Lost("the session ended".into());
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event,
+            Ok(()) = changes.changed() => {
+                tokio::time::sleep(SETTLE).await;
+                changes.mark_unchanged();
+                client.set_shares(shelf.shares());
+                continue;
+            }
+        };
+        match event {
+            None | Some(Event::Ended) => return reason,
+            Some(Event::Disconnected { reason: words }) => reason = SessionEnd::Lost(words),
+            Some(Event::KickedByOtherLogin) => reason = SessionEnd::Kicked,
+            Some(Event::UploadEnded { user, path, sent_bytes, outcome }) => {
+                let complete = outcome == UploadOutcome::Completed;
+                let peer = PeerId::Soulseek(user);
+                inbox
+                    .report(Observation::UploadEnded { peer, path, sent_bytes, complete })
+                    .await;
+            }
+            Some(Event::AdminMessage { text }) => tracing::info!(text, "the server's people say"),
+            Some(
+                Event::UploadStarted { .. }
+                | Event::UploadProgress { .. }
+                | Event::WishlistInterval { .. },
+            ) => {}
+        }
+    }
+}
+
+/// Whether a failed login may be tried again, and why it failed.
+fn refusal(error: &LoginError) -> SessionEnd {
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    match error {
+        LoginError::Unreachable(_)
+        | LoginError::Timeout
+        | LoginError::Closed
+        | LoginError::ServerFull => SessionEnd::Lost(words),
+        LoginError::Listen(_)
+        | LoginError::InvalidUserName { .. }
+        | LoginError::EmptyPassword
+        | LoginError::WrongPassword
+        | LoginError::InvalidVersion
+        | LoginError::ServerPrivate
+        | LoginError::Refused { .. } => SessionEnd::Refused(words),
+    }
+}
+
+/// Up to half as long again, so that many clients do not come back at the same moment after a
+/// server's restart. The low bits of the clock are random enough for that.
+fn jittered(wait: Duration) -> Duration {
+    let noise = crate::clock::system().0 % 1000;
+    wait + wait.mul_f64(noise as f64 / 2000.0)
+}

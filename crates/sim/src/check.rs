@@ -1,0 +1,172 @@
+//! What must be true of any history, read from the log alone and apart from the code that wrote it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::chunk::Digest;
+use domain::decision::Decision;
+use domain::observation::Observation;
+use domain::{AssignmentId, Envelope, Event, Input, PeerId, Policy, TrackKey};
+use engine::Engine;
+
+/// Replay: stepping the recorded inputs yields the recorded decisions.
+///
+/// # Errors
+/// The first step that differs.
+pub fn replays(log: &[Envelope]) -> Result<(), String> {
+    let mut engine = Engine::new();
+    let mut rest = log.iter().peekable();
+    while let Some(entered) = rest.next() {
+        let Event::Input(input) = &entered.event else {
+            return Err(format!("{} is a decision without an input", entered.seq));
+        };
+        let mut recorded = vec![entered.event.clone()];
+        while let Some(next) = rest.next_if(|next| next.cause == entered.seq) {
+            recorded.push(next.event.clone());
+        }
+        let step = engine.step(input.clone(), entered.at);
+        if step.events != recorded {
+            return Err(format!(
+                "at {}: recorded {recorded:#?}, replayed {:#?}",
+                entered.seq, step.events
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Conservation: every byte of a published file comes from exactly one accepted chunk, and every
+/// accepted chunk arrived before, with the same digest, by an open assignment.
+///
+/// # Errors
+/// The first violation.
+pub fn conserves(log: &[Envelope]) -> Result<(), String> {
+    let mut assigned: BTreeMap<AssignmentId, (TrackKey, u16, u64)> = BTreeMap::new();
+    let mut held: BTreeMap<(TrackKey, u16), u64> = BTreeMap::new();
+    let mut sizes: BTreeMap<(TrackKey, u16), u64> = BTreeMap::new();
+    let mut arrived: BTreeSet<(AssignmentId, u64, u64, Digest)> = BTreeSet::new();
+    for Envelope { seq, event, .. } in log {
+        match event {
+            Event::Input(Input::Observation(Observation::ChunkArrived {
+                assignment,
+                range,
+                digest,
+                ..
+            })) => {
+                arrived.insert((*assignment, range.start, range.end, *digest));
+            }
+            Event::Decision(Decision::RangeAssigned {
+                assignment, track, attempt, size, ..
+            }) => {
+                assigned.insert(*assignment, (*track, *attempt, *size));
+            }
+            Event::Decision(Decision::ChunkAccepted { track, assignment, range, digest }) => {
+                let Some((of, attempt, size)) = assigned.get(assignment) else {
+                    return Err(format!("{seq}: accepted by no assignment"));
+                };
+                if of != track {
+                    return Err(format!("{seq}: accepted for another track"));
+                }
+                if !arrived.remove(&(*assignment, range.start, range.end, *digest)) {
+                    return Err(format!("{seq}: accepted bytes that did not arrive"));
+                }
+                let held = held.entry((*track, *attempt)).or_default();
+                if range.start != *held || range.end > *size {
+                    return Err(format!("{seq}: {range} accepted after {held} B of {size}"));
+                }
+                *held = range.end;
+            }
+            Event::Decision(Decision::FileAssembled { track, attempt, size }) => {
+                sizes.insert((*track, *attempt), *size);
+            }
+            Event::Decision(Decision::TrackCompleted { track, attempt, .. }) => {
+                let key = (*track, *attempt);
+                if held.get(&key).is_none() || held.get(&key) != sizes.get(&key) {
+                    return Err(format!("{seq}: {track} completed with holes"));
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Limits: open assignments and searches stay within policy at every moment.
+///
+/// # Errors
+/// The first violation.
+pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
+    let mut open: BTreeMap<AssignmentId, (PeerId, TrackKey)> = BTreeMap::new();
+    let mut searches = BTreeSet::new();
+    let mut sent = Vec::new();
+    for Envelope { seq, at, event, .. } in log {
+        match event {
+            Event::Decision(Decision::RangeAssigned { assignment, peer, track, .. }) => {
+                if open.values().any(|(_, other)| other == track) {
+                    return Err(format!("{seq}: two sources at once for {track}"));
+                }
+                open.insert(*assignment, (peer.clone(), *track));
+                let with_peer = open.values().filter(|(other, _)| other == peer).count();
+                if with_peer > policy.transfers_per_peer as usize
+                    || open.len() > policy.transfers as usize
+                {
+                    return Err(format!("{seq}: {with_peer} with {peer}, {} in all", open.len()));
+                }
+            }
+            Event::Decision(Decision::AssignmentCut { assignment, .. }) => {
+                open.remove(assignment);
+            }
+            Event::Decision(
+                Decision::FileAssembled { track, .. } | Decision::AttemptDropped { track, .. },
+            ) => open.retain(|_, (_, other)| other != track),
+            Event::Decision(Decision::SearchPlanned { search, .. }) => {
+                searches.insert(*search);
+                sent.retain(|t| at.ms_since(*t) < policy.search_window_ms);
+                sent.push(*at);
+                if searches.len() > policy.searches_in_flight as usize
+                    || sent.len() > policy.searches_per_window as usize
+                {
+                    return Err(format!("{seq}: {} searches, {} sent", searches.len(), sent.len()));
+                }
+            }
+            Event::Input(Input::Observation(Observation::SearchEnded { search, .. })) => {
+                searches.remove(search);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Memory: content that was refused is never assembled again.
+///
+/// # Errors
+/// The first violation.
+pub fn forgets_no_refusal(log: &[Envelope]) -> Result<(), String> {
+    let mut refused = BTreeSet::new();
+    let mut completed = BTreeSet::new();
+    for Envelope { seq, event, .. } in log {
+        match event {
+            Event::Decision(Decision::TrackRefused { digest, .. }) => {
+                refused.insert(*digest);
+            }
+            Event::Input(Input::Observation(Observation::FilePublished {
+                track, digest, ..
+            })) => {
+                if refused.contains(digest) {
+                    return Err(format!("{seq}: refused content was published"));
+                }
+                if completed.contains(track) {
+                    return Err(format!("{seq}: {track} was published after it was completed"));
+                }
+            }
+            Event::Decision(Decision::TrackCompleted { track, .. }) => {
+                completed.insert(*track);
+            }
+            Event::Decision(Decision::RangeAssigned { track, .. }) if completed.contains(track) => {
+                return Err(format!("{seq}: {track} is fetched again"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! Opens a connection to a user: directly and by invitation at once, the first to succeed wins.
+//!
+//! ```text
+//! we ── 3 GetPeerAddress ──▶ server ──▶ dial them ─────────────┐
+//! we ── 18 ConnectToPeer ──▶ server ──▶ they dial us, token ───┴─▶ first one is used
+//! ```
+//! What a connection is used for is decided by [`crate::peers`], [`crate::download`] and
+//! [`crate::upload`]. SOULSEEK.md 2.3.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::conn::{dial, write_all};
+use crate::session::{Session, SessionEnded, lock};
+use crate::wire::{ConnectionKind, PeerInit, ServerRequest};
+
+/// Patience for the server to tell an address.
+const ADDRESS_PATIENCE: Duration = Duration::from_secs(10);
+/// Patience for a dialled connection to be established.
+pub(crate) const DIAL_PATIENCE: Duration = Duration::from_secs(10);
+/// Patience for the other side to connect to us.
+const INVITATION_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a token keeps its meaning: slow callers arrive long after the race is decided.
+const INVITATION_MEMORY: Duration = Duration::from_secs(180);
+
+/// Why no connection to a user came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConnectError {
+    /// The server knows no address: the user is not logged in.
+    Offline,
+    /// Neither side could reach the other.
+    Unreachable,
+    /// The session ended meanwhile.
+    SessionEnded,
+}
+
+impl From<SessionEnded> for ConnectError {
+    fn from(_: SessionEnded) -> ConnectError {
+        ConnectError::SessionEnded
+    }
+}
+
+/// Opens a connection of this kind; the introduction is already sent or received.
+pub(crate) async fn open(
+    session: &Arc<Session>,
+    user: &str,
+    kind: ConnectionKind,
+) -> Result<TcpStream, ConnectError> {
+    let token = session.tokens.next();
+    let waiting = session.invitations.send(token, user, kind);
+    let mut invited = Invited { session, user, kind, waiting };
+    let request = ServerRequest::ConnectToPeer { token, user: user.to_owned(), kind };
+    session.tell_server(request).await?;
+
+    let mut direct = pin!(direct(session, user, kind));
+    let mut patience = pin!(tokio::time::sleep(INVITATION_PATIENCE));
+    let (mut direct_failed, mut indirect_failed) = (false, false);
+    while !(direct_failed && indirect_failed) {
+        tokio::select! {
+            dialled = &mut direct, if !direct_failed => match dialled {
+                Ok(stream) => return Ok(stream),
+                Err(ConnectError::Unreachable) => direct_failed = true,
+                Err(error) => return Err(error),
+            },
+            called = &mut invited.waiting, if !indirect_failed => match called {
+                Ok(Some(stream)) => return Ok(stream),
+                Ok(None) => indirect_failed = true,
+                Err(_) => return Err(ConnectError::SessionEnded),
+            },
+            () = &mut patience, if !indirect_failed => indirect_failed = true,
+        }
+    }
+    Err(ConnectError::Unreachable)
+}
+
+/// The receiving end of an invitation.
+struct Invited<'a> {
+    session: &'a Arc<Session>,
+    user: &'a str,
+    kind: ConnectionKind,
+    waiting: oneshot::Receiver<Option<TcpStream>>,
+}
+
+impl Drop for Invited<'_> {
+    fn drop(&mut self) {
+        // Their call may have come in the very moment another way won; it is put to use as well.
+        self.waiting.close();
+        if let (Ok(Some(stream)), ConnectionKind::Peer) = (self.waiting.try_recv(), self.kind) {
+            arrived(self.session, self.user, self.kind, stream);
+        }
+    }
+}
+
+async fn direct(
+    session: &Session,
+    user: &str,
+    kind: ConnectionKind,
+) -> Result<TcpStream, ConnectError> {
+    let address = timeout(ADDRESS_PATIENCE, session.addresses.ask(session, user))
+        .await
+        .map_err(|_| ConnectError::Unreachable)??;
+    if address.ip().is_unspecified() {
+        return Err(ConnectError::Offline);
+    }
+    if address.port() == 0 {
+        return Err(ConnectError::Unreachable);
+    }
+    let hello = PeerInit::Hello { user: session.user.clone(), kind, number: 0 };
+    call(session, address, &hello).await.map_err(|_| ConnectError::Unreachable)
+}
+
+async fn call(
+    session: &Session,
+    address: SocketAddr,
+    introduction: &PeerInit,
+) -> std::io::Result<TcpStream> {
+    let mut stream = dial(address, session.local, DIAL_PATIENCE).await?;
+    write_all(&mut stream, &introduction.encode()).await?;
+    Ok(stream)
+}
+
+/// Message 18: dials a user who asked for it; tells the server (1001) when that fails.
+pub(crate) fn return_call(
+    session: &Arc<Session>,
+    user: String,
+    kind: ConnectionKind,
+    address: SocketAddr,
+    token: u32,
+) {
+    let refusal = ServerRequest::CantConnectToPeer { token, user: user.clone() };
+    // Children of the distributed network are not taken, so their calls are not returned.
+    let permit = match Arc::clone(&session.return_calls).try_acquire_owned() {
+        Ok(permit) if address.port() != 0 && kind != ConnectionKind::Distributed => permit,
+        _ => return session.mention_to_server(refusal),
+    };
+    let calling = Arc::clone(session);
+    session.spawn(async move {
+        match call(&calling, address, &PeerInit::PierceFirewall { token }).await {
+            Ok(stream) => arrived(&calling, &user, kind, stream),
+            Err(_) => calling.mention_to_server(refusal),
+        }
+        drop(permit);
+    });
+}
+
+/// Puts an introduced connection that nobody waits for to its use.
+pub(crate) fn arrived(session: &Arc<Session>, user: &str, kind: ConnectionKind, stream: TcpStream) {
+    match kind {
+        ConnectionKind::Peer => {
+            crate::peers::adopt(session, user, stream);
+        }
+        ConnectionKind::File => crate::download::file_arrived(session, user, stream),
+        ConnectionKind::Distributed => {}
+    }
+}
+
+/// Who was asked, with which token, to connect to us.
+#[derive(Debug, Default)]
+pub(crate) struct Invitations {
+    sent: Mutex<HashMap<u32, Invitation>>,
+}
+
+#[derive(Debug)]
+struct Invitation {
+    user: String,
+    kind: ConnectionKind,
+    at: Instant,
+    /// `None` is told when the other side says it cannot.
+    waiter: Option<oneshot::Sender<Option<TcpStream>>>,
+}
+
+impl Invitations {
+    fn send(
+        &self,
+        token: u32,
+        user: &str,
+        kind: ConnectionKind,
+    ) -> oneshot::Receiver<Option<TcpStream>> {
+        let (waiter, called) = oneshot::channel();
+        let mut sent = lock(&self.sent);
+        sent.retain(|_, invitation| invitation.at.elapsed() < INVITATION_MEMORY);
+        let invitation =
+            Invitation { user: user.to_owned(), kind, at: Instant::now(), waiter: Some(waiter) };
+        sent.insert(token, invitation);
+        called
+    }
+
+    /// `PierceFirewall` came in with this token.
+    pub(crate) fn accepted(&self, session: &Arc<Session>, token: u32, stream: TcpStream) {
+        let (user, kind, waiter) = {
+            let mut sent = lock(&self.sent);
+            let Some(invitation) = sent.get_mut(&token) else {
+                tracing::debug!(token, "a call returned that nobody asked for");
+                return;
+            };
+            (invitation.user.clone(), invitation.kind, invitation.waiter.take())
+        };
+        let late = match waiter {
+            Some(waiter) => waiter.send(Some(stream)).err().flatten(),
+            None => Some(stream),
+        };
+        // The other side may already have spoken on the slower connection, so it is kept. For a
+        // file there is nothing to keep: the faster one carries it and this one never spoke.
+        if let (Some(stream), ConnectionKind::Peer) = (late, kind) {
+            arrived(session, &user, kind, stream);
+        }
+    }
+
+    /// Message 1001: the other side cannot reach us.
+    pub(crate) fn declined(&self, token: u32) {
+        let waiter =
+            lock(&self.sent).get_mut(&token).and_then(|invitation| invitation.waiter.take());
+        if let Some(waiter) = waiter {
+            let _ = waiter.send(None);
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        lock(&self.sent).clear();
+    }
+}
+
+/// Who waits for the server to tell which address.
+#[derive(Debug, Default)]
+pub(crate) struct Addresses {
+    waiting: Mutex<HashMap<String, Vec<oneshot::Sender<SocketAddr>>>>,
+}
+
+impl Addresses {
+    async fn ask(&self, session: &Session, user: &str) -> Result<SocketAddr, ConnectError> {
+        let (waiter, told) = oneshot::channel();
+        lock(&self.waiting).entry(user.to_owned()).or_default().push(waiter);
+        session.tell_server(ServerRequest::GetPeerAddress { user: user.to_owned() }).await?;
+        told.await.map_err(|_| ConnectError::SessionEnded)
+    }
+
+    /// Message 3.
+    pub(crate) fn told(&self, user: &str, ip: Ipv4Addr, port: u32) {
+        let address = SocketAddr::new(IpAddr::V4(ip), u16::try_from(port).unwrap_or(0));
+        let waiters = lock(&self.waiting).remove(user).unwrap_or_default();
+        for waiter in waiters {
+            let _ = waiter.send(address);
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        lock(&self.waiting).clear();
+    }
+}

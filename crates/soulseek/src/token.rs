@@ -1,0 +1,24 @@
+//! Numbers that tell requests apart.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Hands out tokens: a random first one, then the next and the next.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    next: AtomicU32,
+}
+
+impl Tokens {
+    /// Starts anywhere. A client that starts at the same number after every restart receives
+    /// late answers to searches of its former life. sockseek#186.
+    pub(crate) fn new() -> Tokens {
+        let random = RandomState::new().build_hasher().finish();
+        // Half the range is left, so that a session never wraps around to zero.
+        Tokens { next: AtomicU32::new((random & 0x7fff_ffff) as u32 | 1) }
+    }
+
+    pub(crate) fn next(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
