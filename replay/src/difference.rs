@@ -79,6 +79,7 @@ fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use domain::chunk::Digest;
     use domain::{AssignmentId, ByteRange, Decision, Event, JobId, TrackKey};
 
     use super::*;
@@ -88,6 +89,7 @@ mod tests {
             track: TrackKey { job: JobId(1), index },
             assignment: AssignmentId(9),
             range: ByteRange { start: 0, end },
+            digest: Digest([0; 32]),
         })
     }
 

@@ -7,4 +7,4 @@ pub mod show;
 pub mod verify;
 
 pub use show::show;
-pub use verify::verify;
+pub use verify::{verify, verify_engine};

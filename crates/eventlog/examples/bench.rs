@@ -108,7 +108,7 @@ fn step(index: u64) -> [Event; 2] {
             Observation::ChunkArrived { track, assignment, range, digest, elapsed_ms: 218 };
         return [
             Event::Input(Input::Observation(arrived)),
-            Event::Decision(Decision::ChunkAccepted { track, assignment, range }),
+            Event::Decision(Decision::ChunkAccepted { track, assignment, range, digest }),
         ];
     }
     let path = "music\\Ada Lovelace\\Analytical Engine (1991)\\07 - Loops.flac".to_owned();

@@ -101,7 +101,7 @@ fn album(job: JobId) -> Vec<Vec<Event>> {
             let digest = Digest([7; 32]);
             let arrived =
                 Observation::ChunkArrived { track, assignment, range, digest, elapsed_ms: 218 };
-            let accepted = Decision::ChunkAccepted { track, assignment, range };
+            let accepted = Decision::ChunkAccepted { track, assignment, range, digest };
             steps.push(vec![seen(arrived), Event::Decision(accepted)]);
         }
     }

@@ -12,10 +12,8 @@
 //! ```
 //! Many small rows and not one per job: a job with 64 sources a track outgrows the limit of a value.
 
-use std::time::Duration;
-
-use domain::{Envelope, JobId, PeerId, Seq, TrackKey};
-use eventlog::LogId;
+use domain::{Envelope, JobId, PeerId, TrackKey};
+use eventlog::{LogId, Signal};
 
 use crate::foreign;
 use crate::projection::{ApplyError, Checkpoint, Projection};
@@ -70,21 +68,10 @@ pub struct View {
 }
 
 impl View {
-    /// The last event folded in.
+    /// The last event folded in, and ways to wait for later ones.
     #[must_use]
-    pub fn position(&self) -> Seq {
-        self.table.position().position()
-    }
-
-    /// Blocks until an event beyond `seq` is folded in or the time is up; the position then.
-    #[must_use]
-    pub fn wait_beyond(&self, seq: Seq, timeout: Duration) -> Seq {
-        self.table.position().wait_beyond(seq, timeout)
-    }
-
-    /// Calls `hook` with the position after each batch; see [`eventlog::Signal::on_change`].
-    pub fn on_advance(&self, hook: impl Fn(Seq) -> bool + Send + 'static) {
-        self.table.position().on_change(hook);
+    pub fn position(&self) -> &Signal {
+        self.table.position()
     }
 
     /// All jobs without their tracks, in the order of acceptance: what a list shows.

@@ -9,14 +9,12 @@
 //! ```
 //! Numbers in keys are big-endian, so a scan is in order.
 
-use std::time::Duration;
-
 use domain::decision::CutReason;
 use domain::observation::TransferEnd;
 use domain::{
     AssignmentId, Command, Decision, Envelope, Event, Input, JobId, Observation, PeerId, Seq,
 };
-use eventlog::{LogId, Reader};
+use eventlog::{LogId, Reader, Signal};
 
 use crate::foreign;
 use crate::projection::{ApplyError, Checkpoint, Projection};
@@ -130,21 +128,10 @@ pub struct View {
 }
 
 impl View {
-    /// The last event folded in.
+    /// The last event folded in, and ways to wait for later ones.
     #[must_use]
-    pub fn position(&self) -> Seq {
-        self.table.position().position()
-    }
-
-    /// Blocks until an event beyond `seq` is folded in or the time is up; the position then.
-    #[must_use]
-    pub fn wait_beyond(&self, seq: Seq, timeout: Duration) -> Seq {
-        self.table.position().wait_beyond(seq, timeout)
-    }
-
-    /// Calls `hook` with the position after each batch; see [`eventlog::Signal::on_change`].
-    pub fn on_advance(&self, hook: impl Fn(Seq) -> bool + Send + 'static) {
-        self.table.position().on_change(hook);
+    pub fn position(&self) -> &Signal {
+        self.table.position()
     }
 
     /// Events of a job after position `after`, oldest first, at most `limit`: all that name the job,
@@ -160,7 +147,7 @@ impl View {
     ) -> Result<AsOf<Vec<Envelope>>, TraceError> {
         let prefix = key(EVENT, job, &[]);
         let Some(from) = after.0.checked_add(1) else {
-            return Ok(AsOf { seq: self.position(), value: Vec::new() });
+            return Ok(AsOf { seq: self.table.position().position(), value: Vec::new() });
         };
         // The snapshot ends before the log is read, so that a long trace holds nobody up.
         let (seq, keys) = {

@@ -163,6 +163,8 @@ samples! { decisions, Decision:
     },
     SourceResized => { track: TRACK, source: SourceId(5), size: 1 },
     SourceDropped => { track: TRACK, source: SourceId(5), reason: DropReason::Refused },
+    SourceSetAside => { track: TRACK, attempt: 2, source: SourceId(5) },
+    SourceReturned => { track: TRACK, source: SourceId(5), size: 30_000_000 },
     PeerRested => { track: TRACK, peer: peer(), reason: TransferFault::PeerOffline, until: UNTIL },
     RangeAssigned => {
         track: TRACK, attempt: 2, assignment: ASSIGNMENT, source: SourceId(5), peer: peer(),
@@ -171,7 +173,7 @@ samples! { decisions, Decision:
     },
     AssignmentCut => { track: TRACK, assignment: ASSIGNMENT, reason: CutReason::Stalled },
     WaitExtended => { track: TRACK, assignment: ASSIGNMENT, until: UNTIL },
-    ChunkAccepted => { track: TRACK, assignment: ASSIGNMENT, range: RANGE },
+    ChunkAccepted => { track: TRACK, assignment: ASSIGNMENT, range: RANGE, digest: DIGEST },
     ChunkRefused => { track: TRACK, assignment: ASSIGNMENT, range: RANGE, reason: ChunkRefusal::NotNext },
     AttemptDropped => { track: TRACK, attempt: 2, reason: AttemptDropReason::NoSourceLeft },
     FileAssembled => { track: TRACK, attempt: 2, size: 30_000_000 },
@@ -252,7 +254,7 @@ fn inner_enums(out: &mut Vec<(String, Event)>) {
     inner!(out, AudioFault, |fault| examined(Examination::Fault(fault)), [
         NotDecodable => AudioFault::NotDecodable(text("zip")),
         Damaged => AudioFault::Damaged { at_ms: 5, detail: text("crc") },
-        Truncated => AudioFault::Truncated { declared_ms: 9, decoded_ms: 5 },
+        Truncated => AudioFault::Truncated(text("5 of 9 s")),
         NotIdentifiable => AudioFault::NotIdentifiable(text("silence")),
     ]);
     inner!(out, Codec, of_codec, [
@@ -302,7 +304,6 @@ fn reasons(out: &mut Vec<(String, Event)>) {
     inner!(out, DropReason, dropped, [
         Refused => DropReason::Refused,
         Failed => DropReason::Failed(TransferFault::UploadFailed),
-        OtherVariant => DropReason::OtherVariant,
         KnownBad => DropReason::KnownBad,
     ]);
     inner!(out, CutReason, cut, [
@@ -311,7 +312,7 @@ fn reasons(out: &mut Vec<(String, Event)>) {
         QueuedTooLong => CutReason::QueuedTooLong,
         BadContent => CutReason::BadContent,
         JobStopped => CutReason::JobStopped,
-        SessionClosed => CutReason::SessionClosed,
+        Failed => CutReason::Failed,
     ]);
     inner!(out, ChunkRefusal, unused, [
         NotAssigned => ChunkRefusal::NotAssigned,

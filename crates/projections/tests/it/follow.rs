@@ -20,17 +20,17 @@ fn a_view_follows_what_is_appended() {
     let store = Store::open(&dir.path().join("views")).unwrap();
     let (jobs, view) = Jobs::open(&store).unwrap();
     let (sender, heard) = mpsc::channel();
-    view.on_advance(move |seq| sender.send(seq).is_ok());
+    view.position().on_change(move |seq| sender.send(seq).is_ok());
     let follower = Follower::start(jobs, reader, |error| panic!("{error}")).unwrap();
-    assert_eq!(view.wait_beyond(Seq(0), LONG), Seq(1));
+    assert_eq!(view.position().wait_beyond(Seq(0), LONG), Seq(1));
     append(&mut log, &[added(1), fetched(1, 2)]);
-    while view.wait_beyond(Seq(5), LONG) < Seq(6) {}
+    while view.position().wait_beyond(Seq(5), LONG) < Seq(6) {}
     let jobs = view.all().unwrap();
     assert_eq!((jobs.seq, jobs.value.len(), jobs.value[0].tracks.len()), (Seq(6), 1, 2));
     follower.stop();
     // Stopped means stopped; the hooks were called in order.
     append(&mut log, &[added(2)]);
-    assert_eq!(view.position(), Seq(6));
+    assert_eq!(view.position().position(), Seq(6));
     drop((view, store));
     let heard: Vec<_> = heard.iter().collect();
     assert!(heard.contains(&Seq(6)) && heard.is_sorted(), "{heard:?}");
@@ -46,7 +46,7 @@ fn a_view_of_another_log_or_ahead_of_its_log_begins_anew() {
         let (jobs, view) = Jobs::open(&store).unwrap();
         let last = reader.durable();
         let follower = Follower::start(jobs, reader.clone(), |error| panic!("{error}")).unwrap();
-        while view.wait_beyond(Seq(last.0 - 1), LONG) != last {}
+        while view.position().wait_beyond(Seq(last.0 - 1), LONG) != last {}
         follower.stop();
         let (jobs, _) = Jobs::open(&store).unwrap();
         let checkpoint = Checkpoint { version: Jobs::VERSION, log: log.identity(), seq: last };
@@ -62,8 +62,8 @@ fn a_view_of_another_log_or_ahead_of_its_log_begins_anew() {
     let longer: Vec<Envelope> = [1, 2].into_iter().map(|seq| envelope(&reader, seq)).collect();
     jobs.apply(&longer).unwrap();
     let follower = Follower::start(jobs, reader, |error| panic!("{error}")).unwrap();
-    while view.position() != Seq(1) {
-        let _ = view.wait_beyond(Seq(0), Duration::from_millis(1));
+    while view.position().position() != Seq(1) {
+        let _ = view.position().wait_beyond(Seq(0), Duration::from_millis(1));
     }
     follower.stop();
     assert_eq!(view.all().unwrap().seq, Seq(1));
@@ -102,7 +102,7 @@ fn a_new_version_begins_anew() {
     let (mut jobs, view) = Jobs::open(&store).unwrap();
     projections::follow::catch_up(&mut jobs, &reader).unwrap();
     let (sender, heard) = mpsc::channel();
-    view.on_advance(move |seq| sender.send(seq).is_ok());
+    view.position().on_change(move |seq| sender.send(seq).is_ok());
     projections::follow::catch_up(&mut jobs, &reader).unwrap();
     projections::follow::catch_up(&mut Later(jobs), &reader).unwrap();
     drop((view, store));

@@ -127,7 +127,7 @@ pub fn chunk(track: TrackKey, assignment: u64, start: u64) -> Vec<Event> {
     let digest = Digest([1; 32]);
     vec![
         seen(Observation::ChunkArrived { track, assignment, range, digest, elapsed_ms: 100 }),
-        so(Decision::ChunkAccepted { track, assignment, range }),
+        so(Decision::ChunkAccepted { track, assignment, range, digest }),
     ]
 }
 
@@ -170,7 +170,7 @@ pub fn generated(seed: u64, length: usize) -> Steps {
         let recent = if dice.below(5) == 0 { dice.below(40) } else { assignment };
         let until = Timestamp(dice.below(400) * 1_000_000);
         let start = dice.below(4) * CHUNK_BYTES;
-        steps.push(match dice.below(24) {
+        steps.push(match dice.below(25) {
             0 if jobs < 4 => {
                 jobs += 1;
                 added(jobs as u32)
@@ -209,7 +209,7 @@ pub fn generated(seed: u64, length: usize) -> Steps {
                 so(Decision::SourceDropped {
                     track,
                     source: SourceId(source),
-                    reason: DropReason::OtherVariant,
+                    reason: DropReason::KnownBad,
                 }),
                 so(Decision::AttemptDropped {
                     track,
@@ -232,6 +232,14 @@ pub fn generated(seed: u64, length: usize) -> Steps {
             })],
             22 => {
                 vec![seen(Observation::TransferStarted { track, assignment: AssignmentId(recent) })]
+            }
+            23 => {
+                let source = SourceId(source);
+                let decision = match dice.below(2) {
+                    0 => Decision::SourceSetAside { track, attempt: 1, source },
+                    _ => Decision::SourceReturned { track, source, size: SIZE },
+                };
+                vec![woken(), so(decision)]
             }
             _ => vec![
                 seen(Observation::LookupFailed {

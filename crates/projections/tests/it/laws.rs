@@ -27,7 +27,7 @@ fn everything(store: &Store, reader: &Reader) -> Everything {
     follow::catch_up(&mut jobs, reader).unwrap();
     follow::catch_up(&mut trace, reader).unwrap();
     let jobs = job_view.all().unwrap();
-    assert_eq!(job_view.position(), reader.durable());
+    assert_eq!(job_view.position().position(), reader.durable());
     for job in &jobs.value {
         assert_eq!(job_view.get(job.head.job).unwrap().value.as_ref(), Some(job));
         assert_eq!(job.head.reason.is_some(), job.head.next_action.is_some());
