@@ -1,3 +1,5 @@
 //! All integration tests as one binary, so that they link once.
 
+mod album;
+mod architecture;
 mod laws;

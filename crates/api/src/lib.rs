@@ -19,6 +19,7 @@ mod scalar;
 pub mod schema;
 mod socket;
 mod state;
+mod subscription;
 
 pub use inbox::{Asked, Closed, Inbox, Receipt};
 pub use schema::sdl;

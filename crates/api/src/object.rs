@@ -1,6 +1,16 @@
 //! The GraphQL objects, one per file, made by hand from views and domain values so that neither can
 //! change the schema unnoticed.
 
+mod job;
+mod job_summary;
+mod track;
+
+mod refused_file;
+mod source;
+
+mod event;
+mod node_status;
+
 mod command_refused;
 mod duplicate;
 mod invalid_reference;
@@ -8,13 +18,22 @@ mod job_receipt;
 mod release_reference;
 mod user_error;
 
-use async_graphql::Union;
+use async_graphql::{SimpleObject, Union};
+
+use crate::scalar::Seq;
 
 pub(crate) use command_refused::CommandRefused;
 pub(crate) use duplicate::Duplicate;
+pub(crate) use event::Event;
 pub(crate) use invalid_reference::InvalidReference;
+pub(crate) use job::Job;
 pub(crate) use job_receipt::JobReceipt;
+pub(crate) use job_summary::JobSummary;
+pub(crate) use node_status::NodeStatus;
+pub(crate) use refused_file::RefusedFile;
 pub(crate) use release_reference::ReleaseReference;
+pub(crate) use source::Source;
+pub(crate) use track::Track;
 pub(crate) use user_error::{RefusalCode, UserError};
 
 /// What became of a wish for a job.
@@ -37,4 +56,11 @@ pub(crate) enum JobCommandResult {
 pub(crate) enum Target {
     Release(ReleaseReference),
     Invalid(InvalidReference),
+}
+
+/// Up to where a list reaches.
+#[derive(SimpleObject)]
+pub(crate) struct ListPosition {
+    /// Position of the last event that is taken into account here.
+    pub(crate) as_of: Seq,
 }

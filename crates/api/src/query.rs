@@ -1,9 +1,23 @@
 //! What can be read. Everything comes from views, which say up to which event they reach; nothing is
 //! decided here.
 
-use async_graphql::Object;
+use async_graphql::connection::{Connection, Edge, EmptyFields};
+use async_graphql::{Context, ID, Object, Result};
+use domain::JobId;
 
-use crate::object::{InvalidReference, ReleaseReference, Target};
+use crate::error::bad_input;
+use crate::mutation::job_id;
+use crate::object::{
+    Event, InvalidReference, Job, JobSummary, ListPosition, NodeStatus, ReleaseReference, Target,
+};
+use crate::scalar::Seq;
+use crate::state::{Advances, ApiState, reach, read};
+
+/// Entries of a list where nothing else is asked for.
+const USUAL_FIRST: i32 = 25;
+
+/// Most entries of a list.
+const MOST_FIRST: i32 = 100;
 
 /// What can be read.
 pub(crate) struct Query;
@@ -11,6 +25,77 @@ pub(crate) struct Query;
 /// What can be read.
 #[Object]
 impl Query {
+    /// A job; null when there is none of this number.
+    async fn job(
+        &self,
+        context: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Wait up to 2 s until this event is taken into account.")] min_seq: Option<
+            Seq,
+        >,
+    ) -> Result<Option<Job>> {
+        let job = job_id(&id)?;
+        if let Some(least) = min_seq {
+            reach(&context.data::<Advances>()?.jobs, least.into()).await?;
+        }
+        let view = context.data::<ApiState>()?.jobs.clone();
+        let found = read(move || view.get(job)).await?;
+        Ok(found.value.map(|job| Job::new(found.seq, job)))
+    }
+
+    /// All jobs, in the order of acceptance.
+    #[graphql(complexity = "counted(first) * child_complexity")]
+    async fn jobs(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many, at most 100; 25 when not told.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this job.")] after: Option<ID>,
+    ) -> Result<Connection<u32, JobSummary, ListPosition, EmptyFields>> {
+        let first = checked(first)?;
+        let after = after.map_or(Ok(JobId(0)), |id| job_id(&id))?;
+        let view = context.data::<ApiState>()?.jobs.clone();
+        let found = read(move || view.heads()).await?;
+        let mut rest = found.value.into_iter().filter(|head| head.job > after);
+        let page: Vec<_> = rest.by_ref().take(first).collect();
+        let position = ListPosition { as_of: found.seq.into() };
+        let mut list =
+            Connection::with_additional_fields(after.0 > 0, rest.next().is_some(), position);
+        list.edges.extend(page.into_iter().map(|head| Edge::new(head.job.0, head.into())));
+        Ok(list)
+    }
+
+    /// What happened in a job, oldest first: the events about it and the inputs that caused them. An
+    /// unknown job has none.
+    #[graphql(complexity = "counted(first) * child_complexity")]
+    async fn events(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The job.")] job: ID,
+        #[graphql(desc = "Only events after this position, which is also their cursor.")]
+        after: Option<Seq>,
+        #[graphql(desc = "How many, at most 100; 25 when not told.")] first: Option<i32>,
+    ) -> Result<Connection<u64, Event, ListPosition, EmptyFields>> {
+        let first = checked(first)?;
+        let job = job_id(&job)?;
+        let after = domain::Seq(after.map_or(0, |seq| seq.0));
+        let view = context.data::<ApiState>()?.trace.clone();
+        let found = read(move || view.events(job, after, first + 1)).await?;
+        let position = ListPosition { as_of: found.seq.into() };
+        let more = found.value.len() > first;
+        let mut list = Connection::with_additional_fields(after.0 > 0, more, position);
+        let page = found.value.iter().take(first);
+        list.edges.extend(page.map(|envelope| Edge::new(envelope.seq.0, envelope.into())));
+        Ok(list)
+    }
+
+    /// The node itself; null before its first start is taken into account.
+    async fn node(&self, context: &Context<'_>) -> Result<Option<NodeStatus>> {
+        let state = context.data::<ApiState>()?;
+        let (view, position) = (state.jobs.clone(), state.log.durable());
+        let found = read(move || view.node()).await?;
+        Ok(found.value.map(|node| NodeStatus::new(found.seq, position, node)))
+    }
+
     /// Reads a pasted text as the release it names. Asks nobody, so the release need not exist.
     async fn resolve_target(&self, text: String) -> Target {
         match domain::reference::parse_release(&text) {
@@ -18,4 +103,16 @@ impl Query {
             Err(error) => Target::Invalid(InvalidReference::new(&error)),
         }
     }
+}
+
+fn checked(first: Option<i32>) -> Result<usize> {
+    match first.unwrap_or(USUAL_FIRST) {
+        first @ 1..=MOST_FIRST => Ok(first.unsigned_abs() as usize),
+        _ => Err(bad_input(format!("first is between 1 and {MOST_FIRST}"))),
+    }
+}
+
+/// Entries that a request counts for before it is known whether they may be asked for.
+fn counted(first: Option<i32>) -> usize {
+    first.unwrap_or(USUAL_FIRST).clamp(1, MOST_FIRST).unsigned_abs() as usize
 }

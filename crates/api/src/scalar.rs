@@ -53,6 +53,18 @@ impl From<domain::Timestamp> for Micros {
     }
 }
 
+impl From<Seq> for domain::Seq {
+    fn from(seq: Seq) -> Self {
+        Self(seq.0)
+    }
+}
+
+/// A number that is small by nature as an `Int`. One that is not comes from strange news, and is
+/// told as the largest there is.
+pub(crate) fn small(number: impl TryInto<i32>) -> i32 {
+    number.try_into().unwrap_or(i32::MAX)
+}
+
 /// Digits only: no sign, no spaces, no fraction.
 fn decimal(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?

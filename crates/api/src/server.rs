@@ -16,13 +16,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use domain::JobId;
 use eventlog::history::Header;
+use projections::AsOf;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::guard::{self, Guard};
 use crate::problem::Problem;
 use crate::schema::{self, ApiSchema};
-use crate::state::ApiState;
+use crate::state::{ApiState, read};
 use crate::{history, request, socket};
 
 /// Longest request body, in bytes.
@@ -126,8 +127,16 @@ async fn schema_file() -> Response {
 async fn history_file(State(served): State<Served>, Path(id): Path<String>) -> Response {
     let Ok(number) = id.parse() else { return not_found().await.into_response() };
     let job = JobId(number);
-    let header = Header { engine: served.state.engine, job: Some(job) };
-    history::download(served.state.log, header, job)
+    let view = served.state.jobs.clone();
+    let refuse = |status, title, detail| Problem { status, title, detail }.into_response();
+    match read(move || view.get(job)).await {
+        Ok(AsOf { value: Some(found), .. }) => {
+            let header = Header { engine: served.state.engine, job: Some(job) };
+            history::download(served.state.log, header, job, found.head.changed)
+        }
+        Ok(AsOf { value: None, .. }) => refuse(StatusCode::NOT_FOUND, "no such job", format!("there is no job {job}")),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.message),
+    }
 }
 
 async fn upgrade(

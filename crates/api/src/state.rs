@@ -1,18 +1,78 @@
-//! What the API is given by the node. All of it is cheap to clone.
+//! What the API is given by the node, and what it makes of it to wait with.
 
-use eventlog::Reader;
+use std::future::Future;
+use std::time::Duration;
 
+use async_graphql::Result;
+use domain::Seq;
+use eventlog::{Reader, Signal};
+use projections::{jobs, trace};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::error::{internal, not_ready};
 use crate::inbox::Inbox;
 
-/// Everything that the API answers from.
+/// Longest time a question waits for the view to reach the event it names.
+const REACH_WITHIN: Duration = Duration::from_secs(2);
+
+/// Everything that the API answers from. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiState {
     /// Takes the commands.
     pub inbox: Inbox,
     /// The durable events.
     pub log: Reader,
+    /// The jobs as they are.
+    pub jobs: jobs::View,
+    /// What happened in them.
+    pub trace: trace::View,
     /// Version of the decision rules at work; stands in exported histories.
     pub engine: u32,
     /// Host names this node goes by besides `localhost` and IP addresses: the setting `web.hosts`.
     pub hosts: Vec<String>,
+}
+
+/// How far the views are, for those who wait for them to go on.
+pub(crate) struct Advances {
+    pub(crate) jobs: watch::Receiver<Seq>,
+    pub(crate) trace: watch::Receiver<Seq>,
+}
+
+impl Advances {
+    pub(crate) fn of(state: &ApiState) -> Self {
+        Self { jobs: watched(state.jobs.position()), trace: watched(state.trace.position()) }
+    }
+}
+
+fn watched(signal: &Signal) -> watch::Receiver<Seq> {
+    let (position, watched) = watch::channel(signal.position());
+    let sender = position.clone();
+    signal.on_change(move |seq| sender.send(seq).is_ok());
+    // It may have gone on before it was listened to.
+    position.send_replace(signal.position());
+    watched
+}
+
+/// Waits until a view takes `least` into account.
+pub(crate) async fn reach(view: &watch::Receiver<Seq>, least: Seq) -> Result<()> {
+    let mut view = view.clone();
+    match timeout(REACH_WITHIN, view.wait_for(|seq| *seq >= least)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(not_ready(format!("event {least} is not taken in yet"))),
+    }
+}
+
+/// Reads from a view or the log, which may wait for a disk, where it holds nobody else up.
+pub(crate) fn read<T: Send + 'static, E: std::error::Error + Send + 'static>(
+    reading: impl FnOnce() -> std::result::Result<T, E> + Send + 'static,
+) -> impl Future<Output = Result<T>> + Send {
+    let reading = tokio::task::spawn_blocking(reading);
+    async move {
+        match reading.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(internal(&error)),
+            Err(error) => Err(internal(&error)),
+        }
+    }
 }

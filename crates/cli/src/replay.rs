@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use domain::{Envelope, JobId, Seq};
+use engine::Engine;
 use eventlog::Log;
 use eventlog::history::HistoryReader;
+use ::replay::show::ShowError;
+use ::replay::verify::VerifyError;
 
 use crate::exit::Failure;
 
@@ -27,7 +30,16 @@ pub(crate) enum Command {
     },
 }
 
-type Envelopes = Box<dyn Iterator<Item = anyhow::Result<Envelope>>>;
+/// Where events come from could not be read.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Log(#[from] eventlog::ReadError),
+    #[error(transparent)]
+    History(#[from] eventlog::history::ReadError),
+}
+
+type Envelopes = Box<dyn Iterator<Item = Result<Envelope, ReadError>>>;
 
 pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
@@ -58,7 +70,9 @@ fn open(path: &Path) -> anyhow::Result<Envelopes> {
 
 fn verify(path: &Path) -> anyhow::Result<()> {
     let started = std::time::Instant::now();
-    match ::replay::verify_engine(open(path)?) {
+    let mut engine = Engine::new();
+    let step = |input, at| engine.step(input, at).events;
+    match ::replay::verify(open(path)?, engine::VERSION, step) {
         Ok(verified) => {
             let seconds = started.elapsed().as_secs_f64();
             let events = verified.inputs + verified.decisions;
@@ -71,7 +85,7 @@ fn verify(path: &Path) -> anyhow::Result<()> {
             );
             Ok(())
         }
-        Err(::replay::VerifyError::Diverged(divergence)) => {
+        Err(VerifyError::Divergence(divergence)) => {
             Err(Failure::unverified(divergence.to_string()))
         }
         Err(error) => Err(error.into()),
@@ -80,15 +94,10 @@ fn verify(path: &Path) -> anyhow::Result<()> {
 
 fn show(path: &Path, job: Option<JobId>) -> anyhow::Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    match ::replay::show(&mut out, open(path)?, job).and_then(|()| Ok(out.flush()?)) {
+    let shown = ::replay::show(&mut out, open(path)?, job);
+    match shown.and_then(|_| Ok(out.flush()?)) {
         // Whoever reads may stop reading, as `head` does.
-        Err(error) if is_closed_pipe(&error) => Ok(()),
-        done => done,
+        Err(ShowError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => Ok(done?),
     }
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

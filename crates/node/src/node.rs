@@ -11,7 +11,7 @@ use api::ApiState;
 use domain::{Input, Observation, Policy, Seq, Timestamp};
 use engine::Engine;
 use eventlog::{AppendError, Log, Reader};
-use metadata::{AcoustId, MusicBrainz};
+use metadata::{AcoustId, MusicBrainz, Throttle};
 use projections::jobs::Jobs;
 use projections::trace::Trace;
 use projections::{Follower, Store};
@@ -177,6 +177,8 @@ impl Node {
                 &settings.musicbrainz_url,
                 &settings.user_agent,
             )?),
+            musicbrainz_turns: Arc::new(Throttle::new(metadata::musicbrainz::MIN_INTERVAL)),
+            acoustid_turns: Arc::new(Throttle::new(metadata::acoustid::MIN_INTERVAL)),
             acoustid: Arc::new(AcoustId::new(
                 &settings.acoustid_url,
                 settings.acoustid_key,
@@ -201,8 +203,8 @@ impl Node {
         let state = ApiState {
             inbox: commands_into(inbox),
             log: reader.clone(),
-            //JV jobs: jobs_view,
-            //JV trace: trace_view,
+            jobs: jobs_view,
+            trace: trace_view,
             engine: engine::VERSION,
             hosts: settings.api_hosts,
         };

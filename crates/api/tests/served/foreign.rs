@@ -3,7 +3,7 @@
 
 use domain::{Command, Decision};
 
-use crate::node::{Answer, Node};
+use crate::node::{Answer, Node, views};
 
 const MUTATION: &str = r#"mutation { cancelJob(id: "1") { __typename } }"#;
 
@@ -134,10 +134,9 @@ async fn what_is_ours_passes() {
 #[tokio::test]
 async fn an_address_that_others_can_reach_is_not_served() {
     let dir = tempfile::tempdir().unwrap();
-    let (_log, log) = eventlog::Log::open(dir.path()).unwrap();
+    let (_log, log) = eventlog::Log::open(&dir.path().join("log")).unwrap();
     let (commands, _asked) = tokio::sync::mpsc::channel(1);
-    let inbox = api::Inbox::new(commands);
-    let state = api::ApiState { inbox, log, engine: 1, hosts: Vec::new() };
+    let (state, _followers) = views(dir.path(), log, api::Inbox::new(commands));
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let refused = api::serve(listener, state, std::future::pending()).await.unwrap_err();
     assert!(refused.to_string().contains("no authentication yet"), "{refused}");

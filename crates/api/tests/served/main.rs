@@ -3,8 +3,10 @@
 // The lint spares test functions but not what they call.
 #![allow(clippy::unwrap_used)]
 
+mod follow;
 mod foreign;
 mod graphql;
 mod node;
 mod schema;
 mod socket;
+mod views;

@@ -1,8 +1,14 @@
-//! A served API over a log in a temporary folder. Commands are answered by a function of the test,
-//! which stands where the engine would.
+//! A served API over a log and views in a temporary folder. Commands are answered by a function of
+//! the test, which stands where the engine would; what happens is appended by the test.
+
+use std::sync::{Arc, Mutex};
 
 use api::{ApiState, Asked, Inbox, Receipt};
-use domain::{Command, Decision, Seq};
+use domain::{Command, Decision, Event, Input, Seq, Timestamp};
+use eventlog::{Log, Reader, Step};
+use projections::jobs::Jobs;
+use projections::trace::Trace;
+use projections::{Follower, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -10,9 +16,10 @@ use tokio::sync::{mpsc, oneshot};
 /// A running API; it ends when dropped.
 pub struct Node {
     pub address: String,
-    _dir: tempfile::TempDir,
-    _log: eventlog::Log,
+    log: Arc<Mutex<Log>>,
     _running: oneshot::Sender<()>,
+    _followers: [Follower; 2],
+    _dir: tempfile::TempDir,
 }
 
 /// An answer as it came over the socket.
@@ -20,34 +27,37 @@ pub struct Answer {
     pub status: u16,
     pub head: String,
     pub body: String,
+    /// The body before it was taken for text.
+    pub raw_body: Vec<u8>,
 }
 
 impl Node {
     pub async fn start(decide: fn(&Command) -> Vec<Decision>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let (log, reader) = eventlog::Log::open(dir.path()).unwrap();
+        let (log, reader) = Log::open(&dir.path().join("log")).unwrap();
+        let log = Arc::new(Mutex::new(log));
         let (commands, mut asked) = mpsc::channel::<Asked>(8);
+        let written = Arc::clone(&log);
         tokio::spawn(async move {
-            let mut seq = 0;
             while let Some(Asked { command, reply }) = asked.recv().await {
                 let decisions = decide(&command);
-                seq += 1 + decisions.len() as u64;
-                let _ = reply.send(Receipt { seq: Seq(seq), decisions });
+                let seq = append(&written, Input::Command(command), &decisions);
+                let _ = reply.send(Receipt { seq, decisions });
             }
         });
-        let state = ApiState {
-            inbox: Inbox::new(commands),
-            log: reader,
-            engine: 1,
-            hosts: vec!["music.example".into()],
-        };
+        let (state, followers) = views(dir.path(), reader, Inbox::new(commands));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (running, ended) = oneshot::channel::<()>();
         tokio::spawn(api::serve(listener, state, async {
             let _ = ended.await;
         }));
-        Self { address, _dir: dir, _log: log, _running: running }
+        Self { address, log, _running: running, _followers: followers, _dir: dir }
+    }
+
+    /// Records an input and what was concluded from it; the position of the last of these events.
+    pub fn happens(&self, input: Input, decisions: &[Decision]) -> Seq {
+        append(&self.log, input, decisions)
     }
 
     /// Sends a request whose head is written out, all but length and end of connection.
@@ -71,6 +81,35 @@ impl Node {
     }
 }
 
+/// What an API is given, over a log in the same folder.
+pub fn views(dir: &std::path::Path, reader: Reader, inbox: Inbox) -> (ApiState, [Follower; 2]) {
+    let store = Store::open(&dir.join("views")).unwrap();
+    let (jobs, jobs_view) = Jobs::open(&store).unwrap();
+    let (trace, trace_view) = Trace::open(&store, reader.clone()).unwrap();
+    let followers = [
+        Follower::start(jobs, reader.clone(), |error| panic!("{error}")).unwrap(),
+        Follower::start(trace, reader.clone(), |error| panic!("{error}")).unwrap(),
+    ];
+    let state = ApiState {
+        inbox,
+        log: reader,
+        jobs: jobs_view,
+        trace: trace_view,
+        engine: 7,
+        hosts: vec!["music.example".into()],
+    };
+    (state, followers)
+}
+
+fn append(log: &Mutex<Log>, input: Input, decisions: &[Decision]) -> Seq {
+    let events: Vec<Event> = std::iter::once(Event::Input(input))
+        .chain(decisions.iter().cloned().map(Event::Decision))
+        .collect();
+    let step = Step { at: Timestamp(1_000_000), events: &events };
+    let positions = log.lock().unwrap().append(&[step]).unwrap();
+    Seq(positions.end.0 - 1)
+}
+
 /// Reads an answer to the end of the connection.
 pub async fn read(socket: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
@@ -78,5 +117,6 @@ pub async fn read(socket: &mut TcpStream) -> Answer {
     let text = String::from_utf8_lossy(&bytes);
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    let (head, body) = (head.to_ascii_lowercase(), body.to_owned());
+    Answer { status, raw_body: bytes.split_off(head.len() + 4), head, body }
 }

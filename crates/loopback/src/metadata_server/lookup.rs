@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 
 use super::{Faults, KnownSound, World, names_itself};
 
-/// Less alike than this is no match.
-const LEAST_SCORE_PPM: u32 = 500_000;
+/// AcoustID does not report what is less alike than this.
+const LEAST_SCORE_PPM: u32 = 400_000;
 
 /// A recording whose length differs by more than this is not compared at all.
 const LENGTH_TOLERANCE_S: u64 = 7;

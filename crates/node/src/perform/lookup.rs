@@ -7,6 +7,7 @@ use domain::{JobId, ReleaseId, TrackKey};
 use super::Tools;
 
 pub(super) async fn release(tools: &Tools, job: JobId, release: ReleaseId) -> Observation {
+    tools.musicbrainz_turns.turn().await;
     match tools.musicbrainz.release(release).await {
         Ok(target) => Observation::ReleaseFetched { job, target },
         Err(fault) => Observation::LookupFailed { lookup: Lookup::Release { job }, fault },
@@ -21,6 +22,7 @@ pub(super) async fn identity(
     fingerprint: &Fingerprint,
 ) -> Observation {
     let compressed = audio::compress(&fingerprint.0);
+    tools.acoustid_turns.turn().await;
     match tools.acoustid.lookup(duration_ms, &compressed).await {
         Ok(matches) => Observation::RecordingIdentified { track, attempt, matches },
         Err(fault) => {

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use domain::{AssignmentId, Effect, Observation, TrackKey};
-use metadata::{AcoustId, MusicBrainz};
+use metadata::{AcoustId, MusicBrainz, Throttle};
 use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::inbox::Inbox;
@@ -32,7 +32,11 @@ pub(crate) struct Tools {
     pub(crate) music: PathBuf,
     pub(crate) shelf: Shelf,
     pub(crate) musicbrainz: Arc<MusicBrainz>,
+    /// Turns to ask MusicBrainz, one request after another as its rules ask.
+    pub(crate) musicbrainz_turns: Arc<Throttle>,
     pub(crate) acoustid: Arc<AcoustId>,
+    /// Turns to ask AcoustID.
+    pub(crate) acoustid_turns: Arc<Throttle>,
 }
 
 /// Starts effects and remembers what may have to be cancelled.

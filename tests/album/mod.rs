@@ -1,0 +1,6 @@
+//! One album, end to end: the real node on real sockets, in worlds that are kind and unkind.
+
+mod happy;
+mod kill;
+mod support;
+mod unkind;
