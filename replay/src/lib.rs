@@ -1,5 +1,5 @@
-//! Looks at a recorded history again: [`verify`] steps its inputs through the engine and compares what
-//! is concluded, [`show`] prints it. It reads histories from wherever they come and reaches no network,
+//! Looks at a recorded history again: [`mod@verify`] steps its inputs through the engine and compares what
+//! is concluded, [`mod@show`] prints it. It reads histories from wherever they come and reaches no network,
 //! no clock of the world and no other state: what a history does not hold, a replay does not know.
 
 mod difference;
@@ -7,4 +7,4 @@ pub mod show;
 pub mod verify;
 
 pub use show::show;
-pub use verify::verify;
+pub use verify::{verify, verify_engine};

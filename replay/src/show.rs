@@ -1,5 +1,5 @@
 //! Prints a history, a line an event, in the form of [`domain::render`]. It checks nothing; that is
-//! [`crate::verify`]'s.
+//! [`mod@crate::verify`]'s.
 
 use std::io::{self, Write};
 

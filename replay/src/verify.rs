@@ -160,6 +160,17 @@ pub fn verify<E: std::error::Error + 'static>(
     Ok(verified)
 }
 
+/// Verifies a history with the engine of this program.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_engine<E: std::error::Error + 'static>(
+    envelopes: impl IntoIterator<Item = Result<Envelope, E>>,
+) -> Result<Verified, VerifyError<E>> {
+    let mut rules = engine::Engine::new();
+    verify(envelopes, engine::VERSION, |input, at| rules.step(input, at).events)
+}
+
 /// A step being compared.
 struct Stepped {
     cause: Envelope,
@@ -334,6 +345,27 @@ mod tests {
         let error = verify(history, ENGINE + 1, other).unwrap_err().to_string();
         assert!(error.contains("recorded by decision rules 4, and these are 5"), "{error}");
         assert!(error.contains("now       nothing"), "{error}");
+    }
+
+    #[test]
+    fn what_the_engine_decided_and_the_log_kept_is_decided_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut log, reader) = eventlog::Log::open(dir.path()).unwrap();
+        let mut rules = engine::Engine::new();
+        for (second, input) in (1..).zip(inputs()) {
+            let at = Timestamp(second * 1_000_000);
+            let events = rules.step(input, at).events;
+            log.append(&[eventlog::Step { at, events: &events }]).unwrap();
+        }
+        let all = || reader.range(Seq(1)..=Seq(u64::MAX));
+        let verified = verify_engine(all()).unwrap();
+        assert_eq!((verified.inputs, verified.last), (4, reader.durable()));
+        assert!(verified.decisions >= 3, "{verified:?}");
+        let mut changed: Vec<_> = all().map(Result::unwrap).collect();
+        changed[2].event = Event::Decision(Decision::JobCompleted { job: JobId(1) });
+        let error = verify_engine(changed.into_iter().map(Ok::<_, Infallible>)).unwrap_err();
+        let error = error.to_string();
+        assert!(error.starts_with("event 3 is not what this program concludes"), "{error}");
     }
 
     #[test]

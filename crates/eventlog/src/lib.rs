@@ -2,7 +2,8 @@
 //! nothing of what events mean; that is `engine` for deciding and `projections` for reading.
 //!
 //! [`Log`] is the one writer, [`Reader`] a cheap clone that sees only what is durable. How bytes lie
-//! is drawn in `schema/log.md` and written by the modules [`frame`](encode) and `block`.
+//! is drawn in `schema/log.md` and written by the modules `frame`, `block` and `store`. A stretch of
+//! the log as one file is a [`history`].
 
 mod log;
 mod reader;

@@ -105,7 +105,8 @@ pub fn catch_up<P: Projection>(projection: &mut P, reader: &Reader) -> Result<()
 }
 
 fn prepare<P: Projection>(projection: &mut P, reader: &Reader) -> Result<(), FollowError> {
-    let fits = projection.checkpoint().is_some_and(|checkpoint| {
+    let failed = |source| FollowError::Apply { view: P::NAME, source };
+    let fits = projection.checkpoint().map_err(failed)?.is_some_and(|checkpoint| {
         checkpoint.version == P::VERSION
             && checkpoint.log == reader.identity()
             && checkpoint.seq <= reader.durable()
@@ -113,8 +114,7 @@ fn prepare<P: Projection>(projection: &mut P, reader: &Reader) -> Result<(), Fol
     if fits {
         return Ok(());
     }
-    let reset = projection.reset(reader.identity());
-    reset.map_err(|source| FollowError::Apply { view: P::NAME, source })
+    projection.reset(reader.identity()).map_err(failed)
 }
 
 fn run<P: Projection>(projection: &mut P, reader: &Reader, wake: &Wake) -> Result<(), FollowError> {
@@ -130,7 +130,9 @@ fn run<P: Projection>(projection: &mut P, reader: &Reader, wake: &Wake) -> Resul
 
 /// Folds one batch in; false when there was nothing to fold.
 fn advance<P: Projection>(projection: &mut P, reader: &Reader) -> Result<bool, FollowError> {
-    let after = projection.checkpoint().map_or(0, |checkpoint| checkpoint.seq.0);
+    let failed = |source| FollowError::Apply { view: P::NAME, source };
+    let checkpoint = projection.checkpoint().map_err(failed)?;
+    let after = checkpoint.map_or(0, |checkpoint| checkpoint.seq.0);
     let batch: Vec<Envelope> = reader
         .range(Seq(after.saturating_add(1))..=Seq(after.saturating_add(BATCH)))
         .collect::<Result<_, _>>()
@@ -138,7 +140,7 @@ fn advance<P: Projection>(projection: &mut P, reader: &Reader) -> Result<bool, F
     if batch.is_empty() {
         return Ok(false);
     }
-    projection.apply(&batch).map_err(|source| FollowError::Apply { view: P::NAME, source })?;
+    projection.apply(&batch).map_err(failed)?;
     Ok(true)
 }
 

@@ -48,8 +48,8 @@ impl Projection for Jobs {
     const NAME: &'static str = "jobs";
     const VERSION: u32 = 1;
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
-        self.table.checkpoint().ok().flatten()
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
+        Ok(self.table.checkpoint()?)
     }
 
     fn reset(&mut self, log: LogId) -> Result<(), ApplyError> {

@@ -41,7 +41,10 @@ pub trait Projection {
     const VERSION: u32;
 
     /// How far it is; `None` when it was never started.
-    fn checkpoint(&self) -> Option<Checkpoint>;
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError>;
 
     /// Forgets everything and begins before the first event of this log.
     ///

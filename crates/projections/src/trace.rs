@@ -10,7 +10,7 @@
 //! Numbers in keys are big-endian, so a scan is in order.
 
 use domain::decision::CutReason;
-use domain::observation::TransferEnd;
+use domain::observation::{TransferEnd, TransferFault};
 use domain::{
     AssignmentId, Command, Decision, Envelope, Event, Input, JobId, Observation, PeerId, Seq,
 };
@@ -107,8 +107,8 @@ impl Projection for Trace {
     const NAME: &'static str = "trace";
     const VERSION: u32 = 1;
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
-        self.table.checkpoint().ok().flatten()
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
+        Ok(self.table.checkpoint()?)
     }
 
     fn reset(&mut self, log: LogId) -> Result<(), ApplyError> {
@@ -230,10 +230,12 @@ fn fold_observation(
                 peer.busy_ms = peer.busy_ms.saturating_add(*elapsed_ms);
             })
         }
-        Observation::TransferEnded { assignment, end: TransferEnd::Failed(_), .. } => {
+        Observation::TransferEnded { assignment, end: TransferEnd::Failed(fault), .. }
+            if is_of_peer(fault) =>
+        {
             total(draft, job, *assignment, |peer| peer.failures += 1)
         }
-        Observation::TransferEnded { end: TransferEnd::Complete, .. }
+        Observation::TransferEnded { .. }
         | Observation::NodeStarted { .. }
         | Observation::SessionOpened
         | Observation::SessionClosed { .. }
@@ -252,6 +254,23 @@ fn fold_observation(
         | Observation::FileDiscarded { .. }
         | Observation::UploadEnded { .. }
         | Observation::DeadlineReached => Ok(()),
+    }
+}
+
+/// False for what went wrong on our side.
+fn is_of_peer(fault: &TransferFault) -> bool {
+    match fault {
+        TransferFault::PeerOffline
+        | TransferFault::CannotConnect
+        | TransferFault::TimedOut(_)
+        | TransferFault::ConnectionCut
+        | TransferFault::Denied(_)
+        | TransferFault::UploadFailed
+        | TransferFault::SizeChanged(_)
+        | TransferFault::Surplus => true,
+        TransferFault::StagingShort(_) | TransferFault::Disk(_) | TransferFault::SessionClosed => {
+            false
+        }
     }
 }
 

@@ -85,9 +85,8 @@ fn observation(draft: &mut Draft<'_>, seen: &Observation, at: Timestamp) -> Fold
             })
         }
         Observation::TransferEnded { track, assignment, end } => match end {
-            TransferEnd::Complete => {
-                end_assignment(draft, *track, *assignment, SourceState::Done, None)
-            }
+            // The last chunk has made the file whole; if it did not, a cut follows.
+            TransferEnd::Complete => Ok(()),
             TransferEnd::Failed(fault) => {
                 let reason = Some(foreign::text(&fault.to_string()));
                 end_assignment(draft, *track, *assignment, SourceState::Candidate, reason)
@@ -264,11 +263,18 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
         Decision::AttemptDropped { track, attempt: _, reason } => {
             begin_anew(draft, *track, "the bytes held were given up", &reason.to_string())
         }
-        Decision::FileAssembled { track, attempt: _, size } => self::track(draft, *track, |row| {
-            row.held_bytes = *size;
-            row.size = Some(*size);
-            row.go(TrackState::Examining);
-        }),
+        Decision::FileAssembled { track, attempt: _, size } => {
+            let open = draft.get::<TrackRow>(&track_key(TRACK, *track))?.and_then(|row| row.open);
+            if let Some(open) = open {
+                let done = SourceState::Done;
+                end_assignment(draft, *track, AssignmentId(open), done, None)?;
+            }
+            self::track(draft, *track, |row| {
+                row.held_bytes = *size;
+                row.size = Some(*size);
+                row.go(TrackState::Examining);
+            })
+        }
         Decision::TrackVerified { track, attempt: _, acoustid, score, path } => {
             self::track(draft, *track, |row| {
                 row.acoustid = Some(*acoustid);
@@ -422,7 +428,6 @@ fn end_assignment(
     })?;
     self::track(draft, track, |row| {
         row.open = None;
-        // A file that became whole by its last chunk is already further than its transfer.
         if let TrackState::Queued { .. } | TrackState::Downloading = row.state {
             row.go(TrackState::Wanted);
         }

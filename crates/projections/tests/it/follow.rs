@@ -50,7 +50,7 @@ fn a_view_of_another_log_or_ahead_of_its_log_begins_anew() {
         follower.stop();
         let (jobs, _) = Jobs::open(&store).unwrap();
         let checkpoint = Checkpoint { version: Jobs::VERSION, log: log.identity(), seq: last };
-        assert_eq!(jobs.checkpoint(), Some(checkpoint));
+        assert_eq!(jobs.checkpoint().unwrap(), Some(checkpoint));
     }
     let (_, view) = Jobs::open(&store).unwrap();
     assert_eq!(view.all().unwrap().value.len(), 1);
@@ -80,7 +80,7 @@ impl Projection for Later {
     const NAME: &'static str = Jobs::NAME;
     const VERSION: u32 = Jobs::VERSION + 1;
 
-    fn checkpoint(&self) -> Option<Checkpoint> {
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
         self.0.checkpoint()
     }
 

@@ -2,7 +2,7 @@
 //! come from the engine, so they also hold what it would never conclude, such as news that comes late.
 
 use domain::chunk::{CHUNK_BYTES, Digest};
-use domain::decision::{AttemptDropReason, Choice, CutReason, HoldReason, Refusal};
+use domain::decision::{AttemptDropReason, Choice, CutReason, DropReason, HoldReason, Refusal};
 use domain::id::{AcoustId, TrackId};
 use domain::observation::{DiskFault, Lookup, LookupFault, SessionEnd, TransferEnd, TransferFault};
 use domain::score::Ppm;
@@ -170,7 +170,7 @@ pub fn generated(seed: u64, length: usize) -> Steps {
         let recent = if dice.below(5) == 0 { dice.below(40) } else { assignment };
         let until = Timestamp(dice.below(400) * 1_000_000);
         let start = dice.below(4) * CHUNK_BYTES;
-        steps.push(match dice.below(24) {
+        steps.push(match dice.below(25) {
             0 if jobs < 4 => {
                 jobs += 1;
                 added(jobs as u32)
@@ -206,8 +206,11 @@ pub fn generated(seed: u64, length: usize) -> Steps {
             18 => hold_or_end(JobId(job), dice.below(6), until),
             19 => vec![
                 woken(),
-                so(Decision::SourceSetAside { track, attempt: 1, source: SourceId(source) }),
-                so(Decision::SourceReturned { track, source: SourceId(source), size: 9 }),
+                so(Decision::SourceDropped {
+                    track,
+                    source: SourceId(source),
+                    reason: DropReason::KnownBad,
+                }),
                 so(Decision::AttemptDropped {
                     track,
                     attempt: 1,
@@ -229,6 +232,14 @@ pub fn generated(seed: u64, length: usize) -> Steps {
             })],
             22 => {
                 vec![seen(Observation::TransferStarted { track, assignment: AssignmentId(recent) })]
+            }
+            23 => {
+                let source = SourceId(source);
+                let decision = match dice.below(2) {
+                    0 => Decision::SourceSetAside { track, attempt: 1, source },
+                    _ => Decision::SourceReturned { track, source, size: SIZE },
+                };
+                vec![woken(), so(decision)]
             }
             _ => vec![
                 seen(Observation::LookupFailed {

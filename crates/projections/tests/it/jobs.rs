@@ -1,7 +1,7 @@
 //! What people see of a job, told as short histories.
 
 use domain::chunk::Digest;
-use domain::decision::{CutReason, DropReason, HoldReason, JobFailure, Refusal};
+use domain::decision::{AttemptDropReason, CutReason, DropReason, HoldReason, JobFailure, Refusal};
 use domain::id::AcoustId;
 use domain::observation::{DiskFault, Lookup, LookupFault, SessionEnd, TransferEnd, TransferFault};
 use domain::score::Ppm;
@@ -172,6 +172,34 @@ fn a_cut_source_may_be_asked_again() {
     assert_eq!(job.tracks[0].state, TrackState::Wanted);
     assert_eq!(job.tracks[0].sources[0].state, SourceState::Candidate);
     assert_eq!(job.tracks[0].sources[0].reason.as_deref(), Some("stalled"));
+}
+
+#[test]
+fn a_source_set_aside_comes_back_with_the_next_attempt() {
+    let source = SourceId(0);
+    let mut steps = vec![
+        vec![woken(), found(TRACK, 0, "ada")],
+        vec![woken(), so(Decision::SourceSetAside { track: TRACK, attempt: 1, source })],
+    ];
+    assert_eq!(with_job(steps.clone()).tracks[0].sources[0].state, SourceState::SetAside);
+    let reason = AttemptDropReason::NoSourceLeft;
+    steps.push(vec![woken(), so(Decision::AttemptDropped { track: TRACK, attempt: 1, reason })]);
+    let track = with_job(steps).tracks.remove(0);
+    assert_eq!((track.sources[0].state, track.held_bytes), (SourceState::Candidate, 0));
+    let words = "the bytes held were given up: no source has the same file";
+    assert_eq!(track.reason.as_deref(), Some(words));
+}
+
+#[test]
+fn a_dropped_source_that_is_offered_again_is_a_candidate() {
+    let (source, reason) = (SourceId(0), DropReason::Failed(TransferFault::UploadFailed));
+    let job = with_job([
+        vec![woken(), found(TRACK, 0, "ada")],
+        vec![woken(), so(Decision::SourceDropped { track: TRACK, source, reason })],
+        vec![woken(), so(Decision::SourceReturned { track: TRACK, source, size: 7 })],
+    ]);
+    let source = &job.tracks[0].sources[0];
+    assert_eq!((source.state, source.size, &source.reason), (SourceState::Candidate, 7, &None));
 }
 
 #[test]
