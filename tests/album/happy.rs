@@ -24,7 +24,7 @@ async fn the_demo_album_completes_among_good_bad_and_dying_peers() {
     // The dying peer's file was continued by another.
     assert!(tracks.iter().any(|track| track["takeovers"] != 0), "{job:#}");
     // The impostor was found out by its sound.
-    let refused = &tracks[3]["refusals"][0];
+    let refused = &tracks[3]["refused"][0];
     assert_eq!(refused["peers"][0], "slsk:pinch", "{job:#}");
     assert!(refused["reason"].as_str().unwrap().contains("wrong recording"), "{refused}");
 

@@ -80,7 +80,7 @@ async fn a_killed_node_goes_on_from_the_bytes_it_has() {
         let tracks = job["tracks"].as_array().unwrap();
         job["tracksCompleted"] != 0
             && tracks.iter().any(|track| {
-                track["state"] == "DOWNLOADING" && track["heldBytes"] != "0"
+                track["state"] == "DOWNLOADING" && track["bytesHeld"] != "0"
             })
     })
     .await;

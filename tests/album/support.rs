@@ -101,7 +101,7 @@ pub(crate) async fn ask(api: SocketAddr, query: &str, variables: Value) -> Value
 
 /// Adds the album and returns its job's ID.
 pub(crate) async fn add_album(api: SocketAddr) -> String {
-    add(api, &format!("https://musicbrainz.org/release/{}", loopback::album::RELEASE)).await["jobId"]
+    add(api, &format!("https://musicbrainz.org/release/{}", loopback::album::RELEASE)).await["job"]
         .as_str()
         .unwrap()
         .to_owned()
@@ -111,7 +111,7 @@ pub(crate) async fn add(api: SocketAddr, reference: &str) -> Value {
     let data = ask(
         api,
         "mutation($reference: String!) { addJob(reference: $reference) { __typename \
-         ... on JobReceipt { jobId } ... on UserError { code message hint } } }",
+         ... on JobReceipt { job } ... on UserError { code message hint } } }",
         json!({ "reference": reference }),
     )
     .await;
@@ -122,8 +122,8 @@ pub(crate) async fn job(api: SocketAddr, id: &str) -> Value {
     ask(
         api,
         "query($id: ID!) { job(id: $id) { state reason nextAction tracksCompleted tracksTotal tracks { \
-         title state reason heldBytes size path takeovers acoustid \
-         sources { peer path state reason bytesAccepted } refusals { reason peers } } } }",
+         title state reason bytesHeld size path takeovers acoustid \
+         sources { peer path state reason bytesAccepted } refused { reason peers } } } }",
         json!({ "id": id }),
     )
     .await["job"]

@@ -20,7 +20,7 @@ fn refusals(job: &Value) -> Vec<String> {
         .as_array()
         .unwrap()
         .iter()
-        .flat_map(|track| track["refusals"].as_array().unwrap())
+        .flat_map(|track| track["refused"].as_array().unwrap())
         .map(|refusal| refusal["reason"].as_str().unwrap().to_owned())
         .collect()
 }
@@ -59,7 +59,7 @@ async fn what_is_no_release_is_refused_by_what_it_is() {
 async fn an_unknown_release_fails_with_a_reason() {
     let setting = Setting::with(vec![]).await;
     let api = setting.node.api();
-    let id = add(api, "0b1c7a52-6f0e-4a54-9c0c-3d9a6c1f2e11").await["jobId"].clone();
+    let id = add(api, "0b1c7a52-6f0e-4a54-9c0c-3d9a6c1f2e11").await["job"].clone();
     let job = job_until(api, id.as_str().unwrap(), "failed", |job| job["state"] == "FAILED").await;
     assert!(job["reason"].as_str().unwrap().contains("knows no release"), "{job}");
     assert!(job["nextAction"].is_string(), "{job}");
@@ -192,9 +192,9 @@ async fn a_refused_login_is_shown_with_what_to_do() {
     let node = Node::start(settings(dir.path(), &world, brisk())).await.unwrap();
     let start = tokio::time::Instant::now();
     loop {
-        let data = ask(node.api(), "{ node { loggedIn reason nextAction } }", json!({})).await;
+        let data = ask(node.api(), "{ node { session reason nextAction } }", json!({})).await;
         if data["node"]["reason"].is_string() {
-            assert_eq!(data["node"]["loggedIn"], false);
+            assert_eq!(data["node"]["session"], "CLOSED");
             assert!(data["node"]["reason"].as_str().unwrap().contains("password"), "{data}");
             assert!(data["node"]["nextAction"].is_string(), "{data}");
             break;

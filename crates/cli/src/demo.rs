@@ -130,10 +130,10 @@ fn summary(job: &Job, dir: &Path, took: Duration, in_all: Duration) {
     println!("  peers      {} ({})", gave.len(), Vec::from_iter(gave).join(", "));
     println!("  takeovers  {takeovers}");
     for track in tracks {
-        for refusal in &track.refusals {
+        for refusal in &track.refused {
             println!(
                 "  refused    {:02} {} from {}: {}",
-                track.position,
+                track.place,
                 track.title,
                 refusal.peers.join(", "),
                 refusal.reason

@@ -75,19 +75,19 @@ pub(crate) struct Job {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Track {
     pub(crate) medium: u32,
-    pub(crate) position: u32,
+    pub(crate) place: u32,
     pub(crate) title: String,
     pub(crate) state: String,
     pub(crate) reason: Option<String>,
     pub(crate) next_action: Option<String>,
     #[serde(deserialize_with = "bytes")]
-    pub(crate) held_bytes: u64,
+    pub(crate) bytes_held: u64,
     #[serde(deserialize_with = "maybe_bytes")]
     pub(crate) size: Option<u64>,
     pub(crate) path: Option<String>,
     pub(crate) takeovers: u32,
     pub(crate) sources: Vec<Source>,
-    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) refused: Vec<Refusal>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,9 +125,9 @@ impl Job {
 }
 
 const HEAD: &str = "id state reason nextAction title artist tracksTotal tracksCompleted";
-const TRACKS: &str = "tracks { medium position title state reason nextAction heldBytes size path \
+const TRACKS: &str = "tracks { medium place title state reason nextAction bytesHeld size path \
                       takeovers sources { peer path state reason bytesAccepted } \
-                      refusals { reason peers } }";
+                      refused { reason peers } }";
 
 pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()> {
     let client = Client::new(api)?;
@@ -166,12 +166,12 @@ pub(crate) async fn add(client: &Client, reference: &str) -> anyhow::Result<u32>
     let answer: Value = client
         .ask(
             "mutation($reference: String!) { addJob(reference: $reference) { __typename \
-             ... on JobReceipt { jobId } ... on UserError { message hint } } }",
+             ... on JobReceipt { job } ... on UserError { message hint } } }",
             json!({ "reference": reference }),
         )
         .await?;
     let result = &answer["addJob"];
-    match result["jobId"].as_str() {
+    match result["job"].as_str() {
         Some(id) => id.parse().context("a job's ID is its number"),
         None => Err(refusal(result)),
     }
@@ -189,13 +189,13 @@ async fn command_job(client: &Client, name: &str, id: u32, done: &str) -> anyhow
     let answer: Value = client
         .ask(
             &format!(
-                "mutation($id: ID!) {{ {name}(id: $id) {{ __typename ... on JobReceipt {{ jobId }} \
+                "mutation($id: ID!) {{ {name}(id: $id) {{ __typename ... on JobReceipt {{ job }} \
                  ... on UserError {{ message hint }} }} }}"
             ),
             json!({ "id": id.to_string() }),
         )
         .await?;
-    if answer[name]["jobId"].is_null() {
+    if answer[name]["job"].is_null() {
         return Err(refusal(&answer[name]));
     }
     println!("job {id} {done}");
@@ -300,12 +300,12 @@ fn print(job: &Job) {
     println!("{}", standing(job));
     for track in &job.tracks {
         let size = track.size.map_or(String::new(), |size| {
-            format!(" {}%", (track.held_bytes * 100).checked_div(size).unwrap_or(0))
+            format!(" {}%", (track.bytes_held * 100).checked_div(size).unwrap_or(0))
         });
         println!(
             "  {}-{:02} {} [{}{size}]{}",
             track.medium,
-            track.position,
+            track.place,
             track.title,
             words(&track.state),
             track.path.as_ref().map_or(String::new(), |path| format!(" {path}")),
@@ -323,7 +323,7 @@ fn print(job: &Job) {
                 source.reason.as_ref().map_or(String::new(), |reason| format!("  ({reason})")),
             );
         }
-        for refusal in &track.refusals {
+        for refusal in &track.refused {
             println!("       refused from {}: {}", refusal.peers.join(", "), refusal.reason);
         }
     }

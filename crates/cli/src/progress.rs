@@ -32,7 +32,7 @@ impl Progress {
                         let style = ProgressStyle::with_template(BAR)
                             .unwrap_or_else(|_| ProgressStyle::default_bar());
                         let bar = bars.add(ProgressBar::new(1)).with_style(style);
-                        bar.set_prefix(format!("{:02} {}", track.position, track.title));
+                        bar.set_prefix(format!("{:02} {}", track.place, track.title));
                         self.tracks.push(bar);
                     }
                     let bar = &self.tracks[index];
@@ -44,7 +44,7 @@ impl Progress {
                 None => {
                     let line = doing(track);
                     if self.said.insert(index, line.clone()).as_ref() != Some(&line) {
-                        eprintln!("{:02} {:<28} {line}", track.position, track.title);
+                        eprintln!("{:02} {:<28} {line}", track.place, track.title);
                     }
                 }
             }
@@ -62,7 +62,7 @@ impl Progress {
 fn share(track: &Track) -> (u64, u64) {
     match (track.state.as_str(), track.size) {
         ("COMPLETED", _) => (1, 1),
-        (_, Some(size)) if size > 0 => (track.held_bytes, size),
+        (_, Some(size)) if size > 0 => (track.bytes_held, size),
         _ => (0, 1),
     }
 }
@@ -83,8 +83,8 @@ fn doing(track: &Track) -> String {
     if track.takeovers > 0 {
         text = format!("{text}, {} takeover(s)", track.takeovers);
     }
-    if !track.refusals.is_empty() {
-        text = format!("{text}, {} refused", track.refusals.len());
+    if !track.refused.is_empty() {
+        text = format!("{text}, {} refused", track.refused.len());
     }
     text
 }
