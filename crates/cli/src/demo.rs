@@ -37,7 +37,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let started = Instant::now();
     let dir = options.dir.unwrap_or_else(|| std::env::temp_dir().join("reprise-demo"));
     prepare(&dir)?;
-    println!("Composing and encoding an album, starting a Soulseek server, six peers and MusicBrainz …");
+    println!(
+        "Composing and encoding an album, starting a Soulseek server, six peers and MusicBrainz …"
+    );
     let peers = dir.join("peers");
     let discs = tokio::task::spawn_blocking(move || Discs::press(&peers)).await??;
     let world = World::demo(&discs).await?;
@@ -70,8 +72,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 /// Empties a folder of an earlier demo; never touches anything else.
 fn prepare(dir: &Path) -> anyhow::Result<()> {
     if dir.join(MARK).exists() {
-        std::fs::remove_dir_all(dir)
-            .with_context(|| format!("cannot empty {}", dir.display()))?;
+        std::fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))?;
     }
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     if std::fs::read_dir(dir)?.next().is_some() {

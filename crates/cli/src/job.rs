@@ -145,7 +145,12 @@ pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()>
         Command::Watch { id } => {
             let job = watch(&client, id).await?;
             if job.state == "COMPLETED" {
-                println!("{}: {} of {} tracks", title(&job), job.tracks_completed, job.tracks_total);
+                println!(
+                    "{}: {} of {} tracks",
+                    title(&job),
+                    job.tracks_completed,
+                    job.tracks_total
+                );
                 return Ok(());
             }
             Err(Failure::unverified(format!("job {id} is {}", standing(&job))))
@@ -282,7 +287,8 @@ fn title(job: &Job) -> String {
 
 /// `8/11 tracks, downloading`, with the reason and the next action where there are some.
 fn standing(job: &Job) -> String {
-    let mut text = format!("{}/{} tracks, {}", job.tracks_completed, job.tracks_total, words(&job.state));
+    let mut text =
+        format!("{}/{} tracks, {}", job.tracks_completed, job.tracks_total, words(&job.state));
     for more in [&job.reason, &job.next_action].into_iter().flatten() {
         text.push_str("; ");
         text.push_str(more);

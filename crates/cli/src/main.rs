@@ -81,7 +81,9 @@ fn default_log(command: &Command) -> &'static str {
     match command {
         Command::Serve { .. } => "info,async_graphql=warn,sled=warn",
         // What matters there is on the screen already.
-        Command::Demo(_) | Command::Job { .. } | Command::Replay { .. } | Command::Schema => "error",
+        Command::Demo(_) | Command::Job { .. } | Command::Replay { .. } | Command::Schema => {
+            "error"
+        }
     }
 }
 

@@ -17,11 +17,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(terminal: bool) -> Self {
-        Self {
-            bars: terminal.then(MultiProgress::new),
-            tracks: Vec::new(),
-            said: HashMap::new(),
-        }
+        Self { bars: terminal.then(MultiProgress::new), tracks: Vec::new(), said: HashMap::new() }
     }
 
     pub(crate) fn show(&mut self, job: &Job) {

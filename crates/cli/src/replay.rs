@@ -3,13 +3,12 @@
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use domain::{Envelope, JobId, Seq};
-use engine::Engine;
-use eventlog::Log;
-use eventlog::history::HistoryReader;
 use ::replay::show::ShowError;
 use ::replay::verify::VerifyError;
+use anyhow::Context;
+use domain::{Envelope, JobId, Seq};
+use eventlog::Log;
+use eventlog::history::HistoryReader;
 
 use crate::exit::Failure;
 
@@ -70,9 +69,7 @@ fn open(path: &Path) -> anyhow::Result<Envelopes> {
 
 fn verify(path: &Path) -> anyhow::Result<()> {
     let started = std::time::Instant::now();
-    let mut engine = Engine::new();
-    let step = |input, at| engine.step(input, at).events;
-    match ::replay::verify(open(path)?, engine::VERSION, step) {
+    match ::replay::verify_engine(open(path)?) {
         Ok(verified) => {
             let seconds = started.elapsed().as_secs_f64();
             let events = verified.inputs + verified.decisions;

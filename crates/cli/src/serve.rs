@@ -13,8 +13,7 @@ pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     let config = Config::read(path).map_err(|error| Failure::usage(shown(&error)))?;
     let mut node = Node::start(settings(config)).await?;
     eprintln!("reprise listens at http://{}/graphql; stop it with Ctrl-C", node.api());
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         stopped = node.stopped() => return Ok(stopped?),
         _ = tokio::signal::ctrl_c() => {}

@@ -135,6 +135,14 @@ pub enum Decision {
         /// The source.
         source: SourceId,
     },
+    /// A source gave part of a damaged file that others gave the rest of. It may be innocent, so it is
+    /// not dropped; others come first.
+    SourceSuspected {
+        /// The track.
+        track: TrackKey,
+        /// The source.
+        source: SourceId,
+    },
     /// A source that was dropped for failing is offered again by its peer.
     SourceReturned {
         /// The track.
@@ -460,6 +468,23 @@ pub enum Refusal {
     Unidentified,
     /// The same bytes were refused before.
     KnownBad,
+}
+
+impl Refusal {
+    /// True when the fault is of the music itself, so that any file that begins alike has it too.
+    /// Damage is of one copy: another of the same size and beginning may be whole.
+    #[must_use]
+    pub const fn is_of_the_music(&self) -> bool {
+        match self {
+            Self::Audio(AudioFault::Damaged { .. } | AudioFault::Truncated(_)) | Self::KnownBad => {
+                false
+            }
+            Self::Audio(AudioFault::NotDecodable(_) | AudioFault::NotIdentifiable(_))
+            | Self::WrongDuration { .. }
+            | Self::WrongRecording { .. }
+            | Self::Unidentified => true,
+        }
+    }
 }
 
 impl fmt::Display for Refusal {

@@ -137,6 +137,7 @@ fn decision_job(decision: &Decision) -> Option<JobId> {
         | Decision::SourceResized { track, .. }
         | Decision::SourceDropped { track, .. }
         | Decision::SourceSetAside { track, .. }
+        | Decision::SourceSuspected { track, .. }
         | Decision::SourceReturned { track, .. }
         | Decision::PeerRested { track, .. }
         | Decision::RangeAssigned { track, .. }

@@ -99,6 +99,7 @@ pub fn name(event: &Event) -> &'static str {
             Decision::SourceResized { .. } => "SourceResized",
             Decision::SourceDropped { .. } => "SourceDropped",
             Decision::SourceSetAside { .. } => "SourceSetAside",
+            Decision::SourceSuspected { .. } => "SourceSuspected",
             Decision::SourceReturned { .. } => "SourceReturned",
             Decision::PeerRested { .. } => "PeerRested",
             Decision::RangeAssigned { .. } => "RangeAssigned",
@@ -258,6 +259,7 @@ fn decision_fields(decision: &Decision) -> String {
         Decision::SourceSetAside { track, attempt, source } => {
             format!("job={track} attempt={attempt} source={source} reason=\"its bytes differ\"")
         }
+        Decision::SourceSuspected { track, source } => format!("job={track} source={source}"),
         Decision::SourceReturned { track, source, size } => {
             format!("job={track} source={source} {size} B")
         }

@@ -83,6 +83,7 @@ pub(crate) fn of(state: &State, decision: &Decision, out: &mut Vec<Effect>) {
         | Decision::SourceResized { .. }
         | Decision::SourceDropped { .. }
         | Decision::SourceSetAside { .. }
+        | Decision::SourceSuspected { .. }
         | Decision::SourceReturned { .. }
         | Decision::PeerRested { .. }
         | Decision::WaitExtended { .. }

@@ -22,6 +22,8 @@ const FITS_WELL: Ppm = Ppm(850_000);
 struct Rank {
     /// A file of this size was refused for this track.
     refused_size: bool,
+    /// Damaged files that it gave a part of.
+    suspicions: u32,
     /// Its name fits only somehow.
     fits_somehow: bool,
     /// It loses quality.
@@ -107,6 +109,7 @@ fn ranked(state: &State, track: &TrackJob, at: Timestamp) -> Vec<(Rank, SourceId
             let remaining = source.size.saturating_sub(track.held);
             let rank = Rank {
                 refused_size: track.refused_sizes.contains(&source.size),
+                suspicions: source.suspicions,
                 fits_somehow: source.likeness < FITS_WELL,
                 lossy: !source::codec(&source.path).is_some_and(|codec| codec.is_lossless()),
                 cost_ms: peer::cost_ms(peer.unwrap_or(&Peer::default()), backlog, remaining),

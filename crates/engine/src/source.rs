@@ -83,6 +83,7 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
                     size: *size,
                     likeness: *likeness,
                     failures: 0,
+                    suspicions: 0,
                     resized: false,
                     standing: Standing::Usable,
                 });
@@ -109,6 +110,11 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         }
         Event::Decision(Decision::SourceSetAside { track, source, .. }) => {
             change(state, *track, *source, |source| source.standing = Standing::SetAside);
+        }
+        Event::Decision(Decision::SourceSuspected { track, source }) => {
+            change(state, *track, *source, |source| {
+                source.suspicions = source.suspicions.saturating_add(1);
+            });
         }
         Event::Decision(Decision::SourceReturned { track, source, size }) => {
             change(state, *track, *source, |source| {

@@ -201,6 +201,8 @@ pub struct Source {
     pub likeness: domain::score::Ppm,
     /// Failures while it was asked.
     pub failures: u32,
+    /// Damaged files that it gave a part of.
+    pub suspicions: u32,
     /// Whether its size was corrected once.
     pub resized: bool,
     /// Whether, and how, it is out of use.

@@ -102,13 +102,18 @@ fn refuse(
     digest: domain::chunk::Digest,
     reason: Refusal,
 ) -> Vec<Decision> {
+    // Damage in a file of several givers may be of any of them.
+    let certain = reason.is_of_the_music() || track.givers.len() < 2;
     let refused = Decision::TrackRefused { track: key, attempt: track.attempt, digest, reason };
-    let dropped = track.givers.iter().map(|source| Decision::SourceDropped {
-        track: key,
-        source: *source,
-        reason: DropReason::Refused,
+    let blamed = track.givers.iter().map(|source| {
+        if certain {
+            let reason = DropReason::Refused;
+            Decision::SourceDropped { track: key, source: *source, reason }
+        } else {
+            Decision::SourceSuspected { track: key, source: *source }
+        }
     });
-    std::iter::once(refused).chain(dropped).collect()
+    std::iter::once(refused).chain(blamed).collect()
 }
 
 /// The ending of the published file's name: by what the file is, not by what its peer called it.
@@ -160,13 +165,15 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
                 track.path = Some(path.clone());
             }
         }
-        Event::Decision(Decision::TrackRefused { track, digest, .. }) => {
+        Event::Decision(Decision::TrackRefused { track, digest, reason, .. }) => {
             let Some(job) = state.track_mut(*track) else { return };
             let (size, head) = (job.size, job.head);
-            job.refused_sizes.extend(size);
             job.start_over();
+            if reason.is_of_the_music() {
+                job.refused_sizes.extend(size);
+                state.refused.heads.extend(size.zip(head));
+            }
             state.refused.whole.insert(*digest);
-            state.refused.heads.extend(size.zip(head));
         }
         Event::Decision(Decision::TrackCompleted { track, attempt, path }) => {
             if let Some(track) = state.track_mut(*track) {
@@ -240,6 +247,17 @@ mod tests {
             "TrackRefused        job=1/1 attempt=0 digest=0909090909090909 reason=\"damaged at 61.5 s: \
              bad frame\"",
         );
+    }
+
+    #[test]
+    fn a_damaged_copy_says_nothing_of_others_that_begin_alike() {
+        let mut history = assembled();
+        let fault = AudioFault::Damaged { at_ms: 61_500, detail: "bad frame".into() };
+        history.push(faulty(TRACK, 0, fault));
+        history.push(answered("bob", &[file(1, 300_000)]));
+        given(history)
+            .when(chunk(TRACK, 2, 0, 262_144))
+            .then_first("ChunkAccepted       job=1/1 assignment=2 range=0..262144");
     }
 
     #[test]

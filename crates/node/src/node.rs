@@ -142,8 +142,8 @@ impl Node {
         let api = listener.local_addr().map_err(api_failed)?;
 
         let log_dir = settings.data.join("log");
-        let (log, reader) = Log::open(&log_dir)
-            .map_err(|source| StartError::Log { path: log_dir, source })?;
+        let (log, reader) =
+            Log::open(&log_dir).map_err(|source| StartError::Log { path: log_dir, source })?;
         let (engine, last) = recover(&reader)?;
 
         let (stop, stopped) = watch::channel(false);

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use domain::observation::{Observation, SessionEnd};
 use domain::PeerId;
+use domain::observation::{Observation, SessionEnd};
 use soulseek::{Client, ClientConfig, Event, EventReceiver, LoginError, UploadOutcome};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -119,9 +119,7 @@ async fn attend(
             Some(Event::UploadEnded { user, path, sent_bytes, outcome }) => {
                 let complete = outcome == UploadOutcome::Completed;
                 let peer = PeerId::Soulseek(user);
-                inbox
-                    .report(Observation::UploadEnded { peer, path, sent_bytes, complete })
-                    .await;
+                inbox.report(Observation::UploadEnded { peer, path, sent_bytes, complete }).await;
             }
             Some(Event::AdminMessage { text }) => tracing::info!(text, "the server's people say"),
             Some(

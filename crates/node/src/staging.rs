@@ -65,7 +65,9 @@ impl Staging {
         if length < start {
             return Err(ContinueError::Short(length));
         }
-        file.set_len(start).map_err(disk)?;
+        if length > start {
+            file.set_len(start).map_err(disk)?;
+        }
         let mut before = vec![0; usize::try_from(overlap.min(start)).unwrap_or(0)];
         file.seek(SeekFrom::Start(start - before.len() as u64)).map_err(disk)?;
         file.read_exact(&mut before).map_err(disk)?;
@@ -73,7 +75,11 @@ impl Staging {
     }
 
     /// BLAKE3 and size of a staged file; `None` when it is not there.
-    pub(crate) fn digest(&self, track: TrackKey, attempt: u16) -> io::Result<Option<(Digest, u64)>> {
+    pub(crate) fn digest(
+        &self,
+        track: TrackKey,
+        attempt: u16,
+    ) -> io::Result<Option<(Digest, u64)>> {
         match digest(&self.path(track, attempt)) {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

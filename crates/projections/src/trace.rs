@@ -316,6 +316,7 @@ fn fold_decision(draft: &mut Draft<'_>, job: JobId, decision: &Decision) -> Resu
         | Decision::SourceResized { .. }
         | Decision::SourceDropped { .. }
         | Decision::SourceSetAside { .. }
+        | Decision::SourceSuspected { .. }
         | Decision::SourceReturned { .. }
         | Decision::PeerRested { .. }
         | Decision::WaitExtended { .. }

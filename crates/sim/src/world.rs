@@ -27,8 +27,8 @@ enum Truth {
     Right,
     /// Another recording under the right name.
     WrongRecording,
-    /// Zeros in the middle.
-    Damaged,
+    /// The bytes of another variant up to a place, and zeros from there on.
+    Damaged { of: VariantId, from: u64 },
     /// Another edit.
     WrongLength,
 }
@@ -97,18 +97,22 @@ impl World {
         for track in 0..tracks {
             // The first variant of each track is right, so that an honest source can exist.
             for number in 0..rng.within(1, 4) {
-                let truth = match (number, rng.within(0, 4)) {
-                    (0, _) | (_, 0) => Truth::Right,
-                    (_, 1) => Truth::WrongRecording,
-                    (_, 2) => Truth::Damaged,
-                    _ => Truth::WrongLength,
-                };
                 // Sometimes another variant has the very same size.
-                let size = match variants.last() {
-                    Some(Variant { size, track: of, .. }) if *of == track && rng.chance(30) => {
-                        *size
-                    }
+                let twin = variants.last().filter(|other: &&Variant| other.track == track);
+                let mut size = match twin {
+                    Some(other) if rng.chance(30) => other.size,
                     _ => rng.within(1, 1_500_000),
+                };
+                let truth = match (number, rng.within(0, 4), twin) {
+                    (0, _, _) | (_, 0, _) => Truth::Right,
+                    (_, 1, _) => Truth::WrongRecording,
+                    // A damaged copy is of the size of what it was copied from.
+                    (_, 2, Some(other)) if other.truth == Truth::Right => {
+                        size = other.size;
+                        let of = variants.len() as VariantId - 1;
+                        Truth::Damaged { of, from: rng.within(0, size) }
+                    }
+                    _ => Truth::WrongLength,
                 };
                 variants.push(Variant { track, size, truth });
             }
@@ -327,7 +331,7 @@ impl World {
                     .staging
                     .get(&(track, attempt))
                     .and_then(|pieces| pieces.first())
-                    .map(|(_, variant)| *variant);
+                    .map(|(piece, variant)| origin(&self.variants, *variant, *piece));
                 let seen = match variant {
                     _ if self.disk_full > 0 => {
                         self.disk_full -= 1;
@@ -336,7 +340,12 @@ impl World {
                     Some(variant) => {
                         self.library.insert(path.clone(), variant);
                         let size = self.variants[variant as usize].size;
-                        Observation::FilePublished { track, path, size, digest: whole(variant) }
+                        Observation::FilePublished {
+                            track,
+                            path,
+                            size,
+                            digest: whole(variant ^ variant << 16),
+                        }
                     }
                     None => Observation::StagingLost { track, attempt, detail: "gone".into() },
                 };
@@ -400,13 +409,17 @@ impl World {
         if held < range.start {
             return self.plan(now, end(TransferFault::StagingShort(held)));
         }
-        let same = staged.iter().all(|(_, staged)| *staged == variant);
+        let before = ByteRange { start: range.start.saturating_sub(overlap), end: range.start };
+        let (variants, staged) = (&self.variants, &self.staging[&(track, attempt)]);
+        let same =
+            staged.iter().filter(|(piece, _)| piece.end > before.start).all(|(piece, staged)| {
+                origin(variants, *staged, *piece) == origin(variants, variant, *piece)
+            });
         self.plan(now, Observation::TransferStarted { track, assignment });
         if overlap > 0 {
             now = now.plus_ms(overlap * 1000 / speed);
-            let compared = ByteRange { start: range.start - overlap, end: range.start };
             let seen =
-                Observation::OverlapCompared { track, assignment, range: compared, equal: same };
+                Observation::OverlapCompared { track, assignment, range: before, equal: same };
             self.plan(now, seen);
             if !same {
                 return;
@@ -428,7 +441,7 @@ impl World {
             let elapsed_ms = (piece.len() * 1000 / speed).max(1);
             now = now.plus_ms(elapsed_ms);
             self.stage(track, attempt, piece, variant);
-            let digest = content(variant, piece);
+            let digest = content(origin(&self.variants, variant, piece), piece);
             self.plan(
                 now,
                 Observation::ChunkArrived { track, assignment, range: piece, digest, elapsed_ms },
@@ -466,13 +479,18 @@ impl World {
     fn examine(&self, track: TrackKey, attempt: u16, size: u64) -> Observation {
         let pieces = self.staging.get(&(track, attempt)).map_or(&[][..], Vec::as_slice);
         let held = pieces.last().map_or(0, |(piece, _)| piece.end);
-        let Some((_, variant)) = pieces.first().filter(|_| held == size) else {
+        let origins: Vec<VariantId> = pieces
+            .iter()
+            .map(|(piece, variant)| origin(&self.variants, *variant, *piece))
+            .collect();
+        let Some((variant, last)) = origins.first().zip(origins.last()).filter(|_| held == size)
+        else {
             let detail = format!("{held} of {size} B");
             return Observation::StagingLost { track, attempt, detail };
         };
-        let mixed = pieces.iter().any(|(_, other)| other != variant);
+        let mixed = origins.iter().any(|other| other != variant);
         let truth = self.variants[*variant as usize].truth;
-        let outcome = if mixed || truth == Truth::Damaged {
+        let outcome = if mixed || matches!(truth, Truth::Damaged { .. }) {
             let detail = if mixed { "bytes of two files" } else { "zeros" };
             Examination::Fault(AudioFault::Damaged { at_ms: 1000, detail: detail.into() })
         } else {
@@ -491,7 +509,8 @@ impl World {
                 fingerprint: Fingerprint(vec![number]),
             })
         };
-        Observation::FileExamined { track, attempt, digest: whole(*variant), outcome }
+        let digest = whole(*variant ^ last << 16);
+        Observation::FileExamined { track, attempt, digest, outcome }
     }
 }
 
@@ -525,6 +544,14 @@ fn album(tracks: u16) -> Target {
 
 fn whole(variant: VariantId) -> Digest {
     content(variant, ByteRange { start: 0, end: u64::MAX })
+}
+
+/// The variant that some bytes were first of: a damaged copy is its original up to the damage.
+fn origin(variants: &[Variant], id: VariantId, piece: ByteRange) -> VariantId {
+    match variants[id as usize].truth {
+        Truth::Damaged { of, from } if piece.end <= from => of,
+        _ => id,
+    }
 }
 
 /// Stands for the digest of some bytes of a variant.

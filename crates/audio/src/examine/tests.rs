@@ -1,3 +1,5 @@
+//! Whole, cut, damaged and foreign files of each format.
+
 use std::sync::LazyLock;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Real files of each format, tagged and read back.
+
 use lofty::id3::v2::Id3v2Tag;
 use lofty::picture::{MimeType, Picture, PictureType};
 use lofty::tag::TagExt;

@@ -164,6 +164,7 @@ samples! { decisions, Decision:
     SourceResized => { track: TRACK, source: SourceId(5), size: 1 },
     SourceDropped => { track: TRACK, source: SourceId(5), reason: DropReason::Refused },
     SourceSetAside => { track: TRACK, attempt: 2, source: SourceId(5) },
+    SourceSuspected => { track: TRACK, source: SourceId(5) },
     SourceReturned => { track: TRACK, source: SourceId(5), size: 30_000_000 },
     PeerRested => { track: TRACK, peer: peer(), reason: TransferFault::PeerOffline, until: UNTIL },
     RangeAssigned => {

@@ -1,3 +1,5 @@
+//! The music as a listener has it: alike across formats, unlike across seeds.
+
 use std::path::PathBuf;
 
 use super::*;

@@ -7,12 +7,7 @@ use domain::observation::{Examination, Observation};
 
 use super::{Tools, blocking};
 
-pub(super) async fn run(
-    tools: &Tools,
-    track: TrackKey,
-    attempt: u16,
-    size: u64,
-) -> Observation {
+pub(super) async fn run(tools: &Tools, track: TrackKey, attempt: u16, size: u64) -> Observation {
     let staging = tools.staging.clone();
     let path = staging.path(track, attempt);
     let lost = |detail| Observation::StagingLost { track, attempt, detail };

@@ -125,16 +125,8 @@ impl Performer {
         let (cancel, cancelled) = watch::channel(false);
         self.transfers.insert(assignment, cancel);
         let writer = self.writer(track);
-        let request = transfer::Request {
-            track,
-            attempt,
-            assignment,
-            peer,
-            path,
-            size,
-            range,
-            overlap,
-        };
+        let request =
+            transfer::Request { track, attempt, assignment, peer, path, size, range, overlap };
         let tools = self.tools.clone();
         tokio::spawn(async move {
             let _last_byte = writer.lock().await;

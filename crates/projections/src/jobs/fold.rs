@@ -208,6 +208,11 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
                 row.reason = Some("its bytes differ from those held".to_owned());
             })
         }
+        Decision::SourceSuspected { track, source } => {
+            self::source(draft, *track, *source, |row| {
+                row.reason = Some("it gave a part of a damaged file".to_owned());
+            })
+        }
         Decision::SourceReturned { track, source, size } => {
             self::source(draft, *track, *source, |row| {
                 row.state = SourceState::Candidate;
