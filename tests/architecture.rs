@@ -32,7 +32,8 @@ const EDGES: [(&str, &[&str]); 14] = [
 /// Everything the core may be built from. A clock, a socket, a runtime or a random number generator
 /// would have to come in by one of these.
 const PURE: [&str; 2] = ["domain", "engine"];
-const IMPURE: [&str; 8] = ["tokio", "rand", "getrandom", "sled", "reqwest", "mio", "chrono", "libc"];
+const IMPURE: [&str; 8] =
+    ["tokio", "rand", "getrandom", "sled", "reqwest", "mio", "chrono", "libc"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -98,7 +99,9 @@ fn the_core_is_built_from_nothing_impure() {
                 .as_array()
                 .unwrap()
                 .iter()
-                .filter(|dep| dep["dep_kinds"].as_array().unwrap().iter().any(|k| k["kind"].is_null()))
+                .filter(|dep| {
+                    dep["dep_kinds"].as_array().unwrap().iter().any(|k| k["kind"].is_null())
+                })
                 .map(|dep| dep["pkg"].as_str().unwrap())
                 .collect();
             (node["id"].as_str().unwrap(), normal)
@@ -142,7 +145,8 @@ fn no_test_file_is_forgotten() {
     for entry in std::fs::read_dir(root().join("tests")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let is_module = path.extension().is_some_and(|end| end == "rs") || path.join("mod.rs").exists();
+        let is_module =
+            path.extension().is_some_and(|end| end == "rs") || path.join("mod.rs").exists();
         if is_module && !matches!(name.as_str(), "main" | "lib") {
             assert!(main.contains(&format!("mod {name};")), "tests/main.rs does not name {name}");
         }

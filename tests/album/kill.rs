@@ -79,9 +79,9 @@ async fn a_killed_node_goes_on_from_the_bytes_it_has() {
     job_until(api, &id, "was in the middle", |job| {
         let tracks = job["tracks"].as_array().unwrap();
         job["tracksCompleted"] != 0
-            && tracks.iter().any(|track| {
-                track["state"] == "DOWNLOADING" && track["bytesHeld"] != "0"
-            })
+            && tracks
+                .iter()
+                .any(|track| track["state"] == "DOWNLOADING" && track["bytesHeld"] != "0")
     })
     .await;
     drop(process);

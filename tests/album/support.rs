@@ -47,6 +47,7 @@ pub(crate) fn manner(user: &str, bytes_per_s: u64) -> Manner {
 pub(crate) fn brisk() -> Policy {
     Policy {
         search_open_ms: 1000,
+        gather_ms: 400,
         search_repeat_ms: 1500,
         stall_after_ms: 2500,
         peer_rest_ms: 500,

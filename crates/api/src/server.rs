@@ -134,7 +134,9 @@ async fn history_file(State(served): State<Served>, Path(id): Path<String>) -> R
             let header = Header { engine: served.state.engine, job: Some(job) };
             history::download(served.state.log, header, job, found.head.changed)
         }
-        Ok(AsOf { value: None, .. }) => refuse(StatusCode::NOT_FOUND, "no such job", format!("there is no job {job}")),
+        Ok(AsOf { value: None, .. }) => {
+            refuse(StatusCode::NOT_FOUND, "no such job", format!("there is no job {job}"))
+        }
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.message),
     }
 }

@@ -108,6 +108,7 @@ fn settings(dir: &Path, world: &World) -> Settings {
         policy: Policy {
             // Everybody is on this machine, so nobody has to be waited for.
             search_open_ms: 1500,
+            gather_ms: 300,
             stall_after_ms: 5000,
             peer_rest_ms: 2000,
             ..Policy::default()

@@ -16,6 +16,9 @@ pub struct Policy {
     pub searches_in_flight: u32,
     /// How long a search collects answers, in milliseconds.
     pub search_open_ms: u64,
+    /// How long answers are gathered before the first source of a track is chosen, in milliseconds:
+    /// the first to answer is seldom the best.
+    pub gather_ms: u64,
     /// Wait before a track without any source is searched for again, in milliseconds; doubles with
     /// each search in vain, up to [`Self::search_repeat_most_ms`].
     pub search_repeat_ms: u64,
@@ -60,6 +63,7 @@ impl Default for Policy {
             search_window_ms: 220_000,
             searches_in_flight: 2,
             search_open_ms: 12_000,
+            gather_ms: 2_000,
             search_repeat_ms: 600_000,
             search_repeat_most_ms: 6 * 3_600_000,
             sources_per_track: 64,

@@ -43,18 +43,27 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
     if !has_room(state) {
         return Vec::new();
     }
-    state.wanted().find_map(|(key, _, track)| assign(state, key, track, at)).into_iter().collect()
+    state
+        .wanted()
+        .filter(|(_, _, track)| track.gather_until <= at)
+        .find_map(|(key, _, track)| assign(state, key, track, at))
+        .into_iter()
+        .collect()
 }
 
-/// The earliest end of a rest that something waits for.
+/// The earliest end of a rest, or of gathering answers, that something waits for.
 pub(crate) fn wake(state: &State) -> Option<Timestamp> {
     if !has_room(state) {
         return None;
     }
     state
         .wanted()
-        .flat_map(|(_, _, track)| fitting(state, track))
-        .map(|(_, _, peer)| peer.map_or(Timestamp(0), |peer| peer.rest_until))
+        .flat_map(|(_, _, track)| {
+            fitting(state, track).map(|(_, _, peer)| {
+                let rested = peer.map_or(Timestamp(0), |peer| peer.rest_until);
+                rested.max(track.gather_until)
+            })
+        })
         .min()
 }
 

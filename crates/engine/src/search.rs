@@ -149,10 +149,14 @@ pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
             }
             let open = OpenSearch { job: *job, track: *track, query: query.clone() };
             searches.open.insert(*search, open);
+            let gather_until = at.plus_ms(state.run.policy.gather_ms);
             match track {
                 None => {
                     if let Some(job) = state.jobs.get_mut(job) {
                         job.album_searched = true;
+                        for track in job.tracks.iter_mut().filter(|track| lacks_source(track)) {
+                            track.gather_until = gather_until;
+                        }
                     }
                 }
                 Some(key) => {
@@ -160,6 +164,7 @@ pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
                         track.searched = true;
                         track.searches += 1;
                         track.search_at = None;
+                        track.gather_until = gather_until;
                     }
                 }
             }

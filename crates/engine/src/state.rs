@@ -120,6 +120,8 @@ pub struct TrackJob {
     pub searches: u32,
     /// Whether the last of them still has to be made something of.
     pub searched: bool,
+    /// Until then answers are gathered before a source is chosen.
+    pub gather_until: Timestamp,
     /// When it is searched for again, while it waits.
     pub search_at: Option<Timestamp>,
     /// Digest of the assembled file.

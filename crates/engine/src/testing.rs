@@ -24,7 +24,8 @@ pub(crate) struct Then(Vec<String>);
 pub(crate) fn given(history: impl IntoIterator<Item = Input>) -> Given {
     let mut given = Given { engine: Engine::new(), at: Timestamp(0) };
     let started = Observation::NodeStarted {
-        policy: Policy::default(),
+        // Inputs are a second apart: the first answer is decided on at once.
+        policy: Policy { gather_ms: 0, ..Policy::default() },
         engine: VERSION,
         build: "test".into(),
     };
