@@ -5,4 +5,6 @@
 
 mod album;
 mod architecture;
+mod binary;
+mod cli;
 mod laws;
