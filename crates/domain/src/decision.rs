@@ -56,6 +56,8 @@ pub enum Decision {
     JobResumed {
         /// The job.
         job: JobId,
+        /// Who or what wants it to.
+        by: ResumedBy,
     },
     /// A job cannot be done.
     JobFailed {
@@ -316,6 +318,27 @@ impl fmt::Display for CommandRefusal {
     }
 }
 
+/// Who or what lets a job go on.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResumedBy {
+    /// A person: whatever it waits for is tried at once.
+    Person,
+    /// The end of its pause: only what it was held for is tried.
+    Pause,
+    /// A new run of the node, which may have another configuration or more space.
+    Start,
+}
+
+impl fmt::Display for ResumedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Person => "person",
+            Self::Pause => "pause",
+            Self::Start => "start",
+        })
+    }
+}
+
 /// What a job waits for.
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub enum HoldReason {
@@ -466,6 +489,8 @@ pub enum Refusal {
     },
     /// AcoustID knows nothing like it, so it cannot be proved.
     Unidentified,
+    /// Its tags cannot be written.
+    Untaggable(String),
     /// The same bytes were refused before.
     KnownBad,
 }
@@ -480,6 +505,7 @@ impl Refusal {
                 false
             }
             Self::Audio(AudioFault::NotDecodable(_) | AudioFault::NotIdentifiable(_))
+            | Self::Untaggable(_)
             | Self::WrongDuration { .. }
             | Self::WrongRecording { .. }
             | Self::Unidentified => true,
@@ -503,6 +529,7 @@ impl fmt::Display for Refusal {
                 write!(f, "wrong recording: it is {found} ({score} alike)")
             }
             Self::Unidentified => f.write_str("AcoustID knows no such recording"),
+            Self::Untaggable(detail) => write!(f, "cannot be tagged: {detail}"),
             Self::KnownBad => f.write_str("the same file was refused before"),
         }
     }

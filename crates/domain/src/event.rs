@@ -101,6 +101,7 @@ fn observation_job(seen: &Observation) -> Option<JobId> {
         | Observation::ChunkArrived { track, .. }
         | Observation::TransferEnded { track, .. }
         | Observation::FileExamined { track, .. }
+        | Observation::ExamineFailed { track, .. }
         | Observation::StagingLost { track, .. }
         | Observation::RecordingIdentified { track, .. }
         | Observation::FilePublished { track, .. }
@@ -118,7 +119,7 @@ fn decision_job(decision: &Decision) -> Option<JobId> {
     match decision {
         Decision::JobAdded { job, .. }
         | Decision::JobHeld { job, .. }
-        | Decision::JobResumed { job }
+        | Decision::JobResumed { job, .. }
         | Decision::JobFailed { job, .. }
         | Decision::JobCancelled { job }
         | Decision::JobCompleted { job }

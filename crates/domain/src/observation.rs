@@ -129,6 +129,15 @@ pub enum Observation {
         /// What it is.
         outcome: Examination,
     },
+    /// A staged file could not be read; it may be as good as ever.
+    ExamineFailed {
+        /// The track.
+        track: TrackKey,
+        /// Which attempt at the track.
+        attempt: u16,
+        /// Why.
+        fault: DiskFault,
+    },
     /// A staged file is not as it was left.
     StagingLost {
         /// The track.
@@ -151,6 +160,8 @@ pub enum Observation {
     FilePublished {
         /// The track.
         track: TrackKey,
+        /// Which attempt at the track.
+        attempt: u16,
         /// Where, relative to the music folder.
         path: String,
         /// Its size in bytes, tags included.
@@ -162,8 +173,10 @@ pub enum Observation {
     PublishFailed {
         /// The track.
         track: TrackKey,
+        /// Which attempt at the track.
+        attempt: u16,
         /// Why.
-        fault: DiskFault,
+        fault: PublishFault,
     },
     /// A staged file is gone.
     FileDiscarded {
@@ -264,6 +277,8 @@ pub enum SessionEnd {
     Refused(String),
     /// Somebody logged in with our name.
     Kicked,
+    /// We cannot listen for other users; the node tries again by itself.
+    CannotListen(String),
     /// The connection failed or was lost; the node tries again by itself.
     Lost(String),
 }
@@ -273,6 +288,7 @@ impl fmt::Display for SessionEnd {
         match self {
             Self::Refused(detail) => write!(f, "login refused: {detail}"),
             Self::Kicked => f.write_str("the same user name logged in elsewhere"),
+            Self::CannotListen(detail) => write!(f, "cannot listen for others: {detail}"),
             Self::Lost(detail) => write!(f, "connection lost: {detail}"),
         }
     }
@@ -346,6 +362,24 @@ impl fmt::Display for DiskFault {
         match self {
             Self::Full => f.write_str("disk full"),
             Self::Other(detail) => write!(f, "disk: {detail}"),
+        }
+    }
+}
+
+/// Why a verified file could not be put into the library.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+pub enum PublishFault {
+    /// Our disk.
+    Disk(DiskFault),
+    /// Its tags cannot be written: what can be heard is right, what is around it is broken.
+    Untaggable(String),
+}
+
+impl fmt::Display for PublishFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(fault) => fault.fmt(f),
+            Self::Untaggable(detail) => write!(f, "cannot be tagged: {detail}"),
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Policy {
     pub search_repeat_most_ms: u64,
     /// Sources remembered for one track.
     pub sources_per_track: u32,
+    /// Larger files are not taken for tracks, in bytes.
+    pub largest_file_bytes: u64,
     /// Assignments open at once, over all peers.
     pub transfers: u32,
     /// Assignments open at once with one peer: one runs, the next stands in its queue.
@@ -67,6 +69,7 @@ impl Default for Policy {
             search_repeat_ms: 600_000,
             search_repeat_most_ms: 6 * 3_600_000,
             sources_per_track: 64,
+            largest_file_bytes: 4 << 30,
             transfers: 32,
             transfers_per_peer: 2,
             // Design: rescue mode, triggers 1 and 3.

@@ -6,10 +6,27 @@ use std::fmt::{self, Write};
 use crate::command::Command;
 use crate::decision::Decision;
 use crate::event::{Envelope, Event, Input};
+use crate::id::PeerId;
 use crate::observation::{Examination, Lookup, Observation, TransferEnd};
 
 /// Longest foreign text that is shown of a path or a message, in characters.
 const LONGEST_TEXT: usize = 120;
+
+/// A peer by its network and name. Names come from outside too.
+struct Named<'a>(&'a PeerId);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0.name();
+        let plain = |c: char| c.is_ascii_graphic() && c != '"';
+        if !name.is_empty() && name.len() <= LONGEST_TEXT && name.chars().all(plain) {
+            return self.0.fmt(f);
+        }
+        match self.0 {
+            PeerId::Soulseek(name) => write!(f, "slsk:{}", Foreign(name)),
+        }
+    }
+}
 
 /// Text that came from outside, made safe for a terminal: control characters replaced, length cut.
 struct Foreign<'a>(&'a str);
@@ -75,6 +92,7 @@ pub fn name(event: &Event) -> &'static str {
             Observation::ChunkArrived { .. } => "ChunkArrived",
             Observation::TransferEnded { .. } => "TransferEnded",
             Observation::FileExamined { .. } => "FileExamined",
+            Observation::ExamineFailed { .. } => "ExamineFailed",
             Observation::StagingLost { .. } => "StagingLost",
             Observation::RecordingIdentified { .. } => "RecordingIdentified",
             Observation::FilePublished { .. } => "FilePublished",
@@ -158,6 +176,7 @@ fn observation_fields(seen: &Observation) -> String {
              queue={queue_length}",
             files.len(),
             if *slot_free { "free" } else { "busy" },
+            peer = Named(peer)
         ),
         Observation::SearchEnded { job, search } => format!("job={job} search={search}"),
         Observation::PlaceTold { track, assignment, place } => {
@@ -192,6 +211,9 @@ fn observation_fields(seen: &Observation) -> String {
                 Foreign(&fault.to_string())
             ),
         },
+        Observation::ExamineFailed { track, attempt, fault } => {
+            format!("job={track} attempt={attempt} fault={}", Foreign(&fault.to_string()))
+        }
         Observation::StagingLost { track, attempt, detail } => {
             format!("job={track} attempt={attempt} detail={}", Foreign(detail))
         }
@@ -202,15 +224,19 @@ fn observation_fields(seen: &Observation) -> String {
             }
             text
         }
-        Observation::FilePublished { track, path, size, digest } => {
-            format!("job={track} path={} {size} B digest={digest}", Foreign(path))
+        Observation::FilePublished { track, attempt, path, size, digest } => {
+            format!("job={track} attempt={attempt} path={} {size} B digest={digest}", Foreign(path))
         }
-        Observation::PublishFailed { track, fault } => {
-            format!("job={track} fault={}", Foreign(&fault.to_string()))
+        Observation::PublishFailed { track, attempt, fault } => {
+            format!("job={track} attempt={attempt} fault={}", Foreign(&fault.to_string()))
         }
         Observation::FileDiscarded { track, attempt } => format!("job={track} attempt={attempt}"),
         Observation::UploadEnded { peer, path, sent_bytes, complete } => {
-            format!("to={peer} path={} {sent_bytes} B complete={complete}", Foreign(path))
+            format!(
+                "to={peer} path={} {sent_bytes} B complete={complete}",
+                Foreign(path),
+                peer = Named(peer)
+            )
         }
     }
 }
@@ -233,9 +259,8 @@ fn decision_fields(decision: &Decision) -> String {
             }
             text
         }
-        Decision::JobResumed { job }
-        | Decision::JobCancelled { job }
-        | Decision::JobCompleted { job } => format!("job={job}"),
+        Decision::JobResumed { job, by } => format!("job={job} by={by}"),
+        Decision::JobCancelled { job } | Decision::JobCompleted { job } => format!("job={job}"),
         Decision::JobFailed { job, reason } => {
             format!("job={job} reason={}", Foreign(&reason.to_string()))
         }
@@ -248,7 +273,8 @@ fn decision_fields(decision: &Decision) -> String {
         }
         Decision::SourceFound { track, source, peer, path, size, likeness } => format!(
             "job={track} source={source} peer={peer} {size} B likeness={likeness} path={}",
-            Foreign(path)
+            Foreign(path),
+            peer = Named(peer)
         ),
         Decision::SourceResized { track, source, size } => {
             format!("job={track} source={source} size={size} B")
@@ -266,7 +292,8 @@ fn decision_fields(decision: &Decision) -> String {
         Decision::PeerRested { track, peer, reason, until } => format!(
             "job={track} peer={peer} reason={} until={}",
             Foreign(&reason.to_string()),
-            until.clock()
+            until.clock(),
+            peer = Named(peer)
         ),
         Decision::RangeAssigned {
             track,
@@ -283,7 +310,9 @@ fn decision_fields(decision: &Decision) -> String {
             let mut text = format!(
                 "job={track} attempt={attempt} assignment={assignment} to={peer} source={source} \
                  range={range} of {size} B overlap={overlap} candidates={} cost={} ms",
-                choice.candidates, choice.cost_ms
+                choice.candidates,
+                choice.cost_ms,
+                peer = Named(peer)
             );
             if let Some(next) = choice.next_cost_ms {
                 let _ = write!(text, " next={next} ms");
