@@ -2,4 +2,5 @@
 
 mod album;
 mod architecture;
+mod interop;
 mod laws;
