@@ -34,9 +34,10 @@ fn peer(command: &str, server: &SoulseekServer, rest: &[&str]) -> Child {
 /// A port that is free on every address, because aioslsk listens on all of them. Below the ports
 /// that the system gives to those who ask for any: none of them can take it before aioslsk does.
 fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(15_000);
+    static NUMBER: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 500).unwrap() * 20;
     loop {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 10_000 + (first + NUMBER.fetch_add(1, Ordering::Relaxed)) % 10_000;
         if std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
             return port;
         }
