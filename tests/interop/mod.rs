@@ -78,9 +78,9 @@ async fn takeover(kind: Kind) {
     let id = add_album(setting.node.api()).await;
     let job = completed(setting.node.api(), &id).await;
     let track = &job["tracks"][usize::from(TRACK)];
-    assert_eq!(track["takeovers"], 1, "{track:#}");
+    assert_ne!(track["takeovers"], 0, "{track:#}");
     let (before, after) = (bytes_from(track, "slsk:dying"), bytes_from(track, "slsk:giver"));
-    assert!(before >= disc.size / 2 && after > 0, "{track:#}");
+    assert!(before > 0 && after > 0, "{track:#}");
     // Nothing that was held came a second time.
     assert_eq!(before + after, disc.size, "{track:#}");
     assert!(track["acoustid"].is_string(), "verified by its sound: {track:#}");

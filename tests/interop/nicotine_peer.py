@@ -46,6 +46,7 @@ class Client:
         from pynicotine.config import config
         from pynicotine.core import core
         from pynicotine.events import events
+        from pynicotine.logfacility import log
         from pynicotine.slskproto import NetworkInterfaces
 
         self.args, self.core, self.events = args, core, events
@@ -71,7 +72,8 @@ class Client:
             incompletedir=os.path.join(home, "incomplete"),
         )
         if args.verbose:
-            config.sections["logging"].update(debug=True, debugmodes=["connection", "transfer", "search"])
+            for level in ("connection", "download", "search", "transfer", "upload"):
+                log.add_log_level(level, is_permanent=False)
             events.connect("log-message", lambda _format, text, *_rest: print(text, file=sys.stderr))
         self.scanned = self.logged_in = False
         self.unwanted = threading.Event()

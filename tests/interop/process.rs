@@ -129,6 +129,8 @@ impl Drop for Process {
                 .status();
         }
         if std::thread::panicking() {
+            // Its last words may still be on their way.
+            std::thread::sleep(Duration::from_millis(200));
             let log = self.log.lock().unwrap();
             let from = log.len().saturating_sub(LINES_SHOWN);
             eprintln!("-- what {} wrote:\n{}", self.user, log[from..].join("\n"));
