@@ -5,6 +5,9 @@ mod process;
 
 use std::path::Path;
 
+use domain::decision::CutReason;
+use domain::observation::{Observation, TransferEnd};
+use domain::{Decision, Envelope, Event, Input};
 use loopback::album;
 use loopback::peer::Manner;
 use serde_json::Value;
@@ -63,7 +66,28 @@ async fn there_and_back(kind: Kind) {
         let original = std::fs::read(setting.dir.path().join("music").join(file)).unwrap();
         assert!(std::fs::read(&copy.local).unwrap() == original, "{name} differs");
     }
-    setting.end().await;
+    everything_went_well_at_once(&setting.end().await);
+}
+
+/// Nothing had to be asked for twice: a lost message would be made good and would not be seen.
+fn everything_went_well_at_once(log: &[Envelope]) {
+    let (mut downloads, mut uploads, mut cuts) = (Vec::new(), Vec::new(), Vec::new());
+    for envelope in log {
+        match &envelope.event {
+            Event::Input(Input::Observation(Observation::TransferEnded { end, .. })) => {
+                downloads.push(end);
+            }
+            Event::Input(Input::Observation(Observation::UploadEnded { complete, .. })) => {
+                uploads.push(complete);
+            }
+            Event::Decision(Decision::AssignmentCut { reason, .. }) => cuts.push(reason),
+            _ => {}
+        }
+    }
+    assert_eq!(downloads, [&TransferEnd::Complete; 9]);
+    // The end of the last one may come when the node is already on its way out.
+    assert!(uploads.len() >= 8 && uploads.iter().all(|complete| **complete), "{uploads:?}");
+    assert_eq!(cuts, Vec::<&CutReason>::new());
 }
 
 async fn takeover(kind: Kind) {
