@@ -5,7 +5,7 @@ prints is in client.py. It cannot bind an address: it listens on all of them and
 machine's default, so that every user of it is 127.0.0.1.
 
 Where to go next: process.rs starts it, and so does
-crates/loopback/src/soulseek_server/tests/aioslsk.rs.
+crates/loopback/src/soulseek_server/tests/real_clients.rs.
 """
 
 import asyncio

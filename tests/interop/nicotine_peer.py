@@ -4,7 +4,8 @@ It is a peer to test against, never a part of the product. How it is told what t
 prints is in client.py. Of its core only what sharing, searching and fetching need is started:
 nothing that maps ports, looks for updates or reads a terminal.
 
-Where to go next: process.rs starts it.
+Where to go next: process.rs starts it, and so does
+crates/loopback/src/soulseek_server/tests/real_clients.rs.
 """
 
 import os
