@@ -37,7 +37,7 @@ COMPONENTS = {
 }
 """Its parts ask each other things, so those that have a say in a transfer come along."""
 
-LAST_WORDS_S = 10
+LAST_WORDS_S = 5
 """Time to log out once nobody wants it any more."""
 
 
