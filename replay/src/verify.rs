@@ -78,13 +78,13 @@ impl fmt::Display for Divergence {
         };
         writeln!(f, "event {} is not what this program concludes", self.seq)?;
         writeln!(f, "  cause     {}", render::line(&self.cause))?;
-        writeln!(f, "  recorded  {}", text(&self.expected))?;
-        write!(f, "  now       {}", text(&self.actual))?;
+        writeln!(f, "  expected  {}", text(&self.expected))?;
+        write!(f, "  actual    {}", text(&self.actual))?;
         if let (Some(expected), Some(actual)) = (&self.expected, &self.actual) {
             for field in difference::fields(expected, actual) {
                 let side = |side: Option<String>| side.unwrap_or_else(|| "absent".to_owned());
                 let (first, second) = (side(field.first), side(field.second));
-                write!(f, "\n    {}: recorded {first}, now {second}", field.path)?;
+                write!(f, "\n    {}: expected {first}, actual {second}", field.path)?;
             }
         }
         match self.recorded_engine {
@@ -308,9 +308,9 @@ mod tests {
             "event 7 is not what this program concludes\n\
              \x20 cause     000006 00:00:00.000  <-  AddJob              \
              release=02020202-0202-0202-0202-020202020202\n\
-             \x20 recorded  JobAdded            job=7 release=02020202-0202-0202-0202-020202020202\n\
-             \x20 now       JobAdded            job=2 release=02020202-0202-0202-0202-020202020202\n\
-             \x20   0.job.0: recorded 7, now 2"
+             \x20 expected  JobAdded            job=7 release=02020202-0202-0202-0202-020202020202\n\
+             \x20 actual    JobAdded            job=2 release=02020202-0202-0202-0202-020202020202\n\
+             \x20   0.job.0: expected 7, actual 2"
         );
     }
 
@@ -344,7 +344,7 @@ mod tests {
         let other = |input, _| vec![Event::Input(input)];
         let error = verify(history, ENGINE + 1, other).unwrap_err().to_string();
         assert!(error.contains("recorded by decision rules 4, and these are 5"), "{error}");
-        assert!(error.contains("now       nothing"), "{error}");
+        assert!(error.contains("actual    nothing"), "{error}");
     }
 
     #[test]

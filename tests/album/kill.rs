@@ -3,24 +3,16 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use domain::observation::Observation;
 use domain::{Event, Input, Policy};
 use loopback::world::World;
 
-use super::support::{add_album, completed, discs, honest, job_until, music, recorded};
+use crate::binary::reprise;
 
-/// The binary that `tests/run` built.
-fn reprise() -> PathBuf {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("reprise");
-    assert!(path.exists(), "build it first: cargo build --bin reprise");
-    path
-}
+use super::support::{add_album, completed, discs, honest, job_until, music, recorded};
 
 /// A running process; it does not outlive the test.
 struct Process(Child);
@@ -33,12 +25,8 @@ impl Drop for Process {
 }
 
 fn serve(config: &Path) -> (Process, SocketAddr) {
-    let mut child = Command::new(reprise())
-        .args(["serve", "--config"])
-        .arg(config)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        reprise().args(["serve", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let api = loop {
         let line = lines.next().expect("the node ended before it listened").unwrap();

@@ -1,6 +1,6 @@
 //! Decodes a file from its first frame to its last, block by block, and notices where the stream
 //! does not hold together. Keeps no audio. What a break means for the file is decided in
-//! [`crate::examine`].
+//! [`crate::examine()`].
 
 use std::fmt;
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! Chromaprints: made from samples as they stream past, and packed into the text that AcoustID
 //! exchanges and back. Which parameters make two of them comparable is decided here; how alike
-//! they are is [`crate::compare`]'s business.
+//! they are is [`crate::compare()`]'s business.
 
 use rusty_chromaprint::{Configuration, FingerprintCompressor, Fingerprinter};
 
@@ -78,7 +78,7 @@ pub enum DecompressError {
 /// Packs a fingerprint into AcoustID's text form: URL-safe base64 without padding.
 ///
 /// # Panics
-/// When there are more than [`MAX_ITEMS`], which [`examine`](crate::examine) never makes.
+/// When there are more than [`MAX_ITEMS`], which [`examine`](crate::examine()) never makes.
 #[must_use]
 pub fn compress(fingerprint: &[u32]) -> String {
     assert!(fingerprint.len() <= MAX_ITEMS, "a fingerprint covers two minutes, not hours");

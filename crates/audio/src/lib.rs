@@ -2,7 +2,7 @@
 //! how long it is, and the Chromaprint by which a recording is recognised. Also the tags in it.
 //! Knows no release, no peer and no network; it takes paths and returns plain values, blocking.
 //!
-//! Start at [`examine`], which asks everything of a file in one pass; [`compare`] says how alike
+//! Start at [`examine()`], which asks everything of a file in one pass; [`compare()`] says how alike
 //! two fingerprints are and [`write_tags`] names a file that was recognised.
 
 mod examine;

@@ -1,6 +1,6 @@
 //! The part of a file that holds audio, as a source a demuxer reads. Tags before and after it are
 //! out of sight, so a cover inside one can neither be taken for a frame nor fill the memory.
-//! Which part that is, [`crate::sniff`] says and [`crate::header`] narrows down.
+//! Which part that is, [`crate::sniff()`] says and [`crate::header`] narrows down.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};

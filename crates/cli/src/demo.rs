@@ -56,7 +56,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let history = dir.join(format!("job-{id}.history"));
     job::export_history(&client, id, &history).await?;
     summary(&job, &dir, asked.elapsed(), started.elapsed());
-    println!("\nReplay every decision:\n  reprise replay verify {}", history.display());
+    println!("\nReplay every decision:\n  {} replay verify {}", program(), history.display());
     if options.keep {
         println!("\nThe node goes on at http://{}/graphql; stop it with Ctrl-C", node.api());
         tokio::signal::ctrl_c().await?;
@@ -67,6 +67,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     } else {
         Err(Failure::unverified(format!("the album is {}", job::words(&job.state))))
     }
+}
+
+/// What to type to run this program again: its path, from here where it is below.
+fn program() -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("reprise"));
+    path.strip_prefix(&here).unwrap_or(&path).display().to_string()
 }
 
 /// Empties a folder of an earlier demo; never touches anything else.

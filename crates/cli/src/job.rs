@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(150);
 pub(crate) enum Command {
     /// Complete the album that a MusicBrainz release link or ID names
     Add {
-        /// Such as https://musicbrainz.org/release/<id>
+        /// Such as https://musicbrainz.org/release/ID
         reference: String,
     },
     /// List all jobs
@@ -49,7 +49,7 @@ pub(crate) enum Command {
     ExportHistory {
         /// The job's number
         id: u32,
-        /// The file; job-<id>.history when absent
+        /// The file; job-ID.history when absent
         #[arg(long, short)]
         output: Option<PathBuf>,
     },

@@ -6,6 +6,7 @@
 //! the log as one file is a [`history`].
 
 mod log;
+mod mark;
 mod reader;
 
 mod block;

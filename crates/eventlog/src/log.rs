@@ -11,6 +11,7 @@ use domain::{Event, Seq, Timestamp};
 use crate::block::{BLOCK_MOST, Draft, OVERHEAD};
 use crate::frame::{self, EncodeError};
 use crate::identity::LogId;
+use crate::mark::Mark;
 use crate::reader::{ReadError, Reader};
 use crate::signal::Signal;
 use crate::store::{self, CommitError, Store};
@@ -91,6 +92,7 @@ pub struct Step<'a> {
 /// The writer. There is one per log; a lock on the store keeps other processes out.
 pub struct Log {
     store: Store,
+    mark: Mark,
     durable: Arc<Signal>,
     last: Seq,
     hash: [u8; 32],
@@ -112,9 +114,12 @@ impl Log {
             let block = Reader::linked_block(&store.blocks, store.identity, first)?;
             (last, hash) = (block.last(), block.hash());
         }
+        let mut mark =
+            Mark::open(dir).map_err(|source| OpenError::Io { what: "open the mark of", source })?;
+        mark.check(last, &hash)?;
         let durable = Arc::new(Signal::at(last));
         let reader = Reader::new(store.blocks.clone(), store.identity, Arc::clone(&durable));
-        Ok((Self { store, durable, last, hash, poisoned: false }, reader))
+        Ok((Self { store, mark, durable, last, hash, poisoned: false }, reader))
     }
 
     /// Which log this is.
@@ -142,6 +147,7 @@ impl Log {
             })?;
             self.last = Seq(batch.next.0 - 1);
             self.hash = batch.hash;
+            self.mark.set(self.last, &self.hash).map_err(AppendError::Sync)?;
             self.durable.set(self.last);
         }
         self.poisoned = false;

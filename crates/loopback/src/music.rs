@@ -1,6 +1,6 @@
 //! The demo's music: synthesised by us, so that it can be passed around, fingerprinted and told
 //! apart with no one's copyright in it. Not a fixture of real recordings, and nothing here knows
-//! about peers or releases. [`compose`] writes the notes, [`encode_flac`] and [`encode_vorbis`]
+//! about peers or releases. [`compose()`] writes the notes, [`encode_flac`] and [`encode_vorbis`]
 //! make files of them; what a listener makes of those files is `audio::examine`.
 
 mod compose;
@@ -19,9 +19,9 @@ pub const CHANNELS: u32 = 2;
 /// Decoded audio: 16-bit samples, interleaved left and right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pcm {
-    /// Frames for each second, always [`SAMPLE_RATE_HZ`] when it comes from [`compose`].
+    /// Frames for each second, always [`SAMPLE_RATE_HZ`] when it comes from [`compose()`].
     pub sample_rate: u32,
-    /// Samples in each frame, always [`CHANNELS`] when it comes from [`compose`].
+    /// Samples in each frame, always [`CHANNELS`] when it comes from [`compose()`].
     pub channels: u32,
     /// Interleaved samples; the length is a multiple of `channels`.
     pub samples: Vec<i16>,

@@ -80,7 +80,7 @@ pub fn conserves(log: &[Envelope]) -> Result<(), String> {
             }
             Event::Decision(Decision::TrackCompleted { track, attempt, .. }) => {
                 let key = (*track, *attempt);
-                if held.get(&key).is_none() || held.get(&key) != sizes.get(&key) {
+                if !held.contains_key(&key) || held.get(&key) != sizes.get(&key) {
                     return Err(format!("{seq}: {track} completed with holes"));
                 }
             }

@@ -12,12 +12,12 @@ impl Rng {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3).rotate_left(17)
         });
         let mut rng = Self(mixed);
-        rng.next();
+        rng.bits();
         rng
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -27,11 +27,11 @@ impl Rng {
 
     /// A number in `low..high`; `low` when that is empty.
     pub fn within(&mut self, low: u64, high: u64) -> u64 {
-        if high <= low { low } else { low + self.next() % (high - low) }
+        if high <= low { low } else { low + self.bits() % (high - low) }
     }
 
     /// True in `percent` of the calls.
     pub fn chance(&mut self, percent: u64) -> bool {
-        self.next() % 100 < percent
+        self.bits() % 100 < percent
     }
 }

@@ -1,6 +1,6 @@
 //! Makes FLAC and Ogg Vorbis files of composed music, byte for byte the same for the same samples.
 //! Writes no tags: those are `audio::write_tags`. Not a general encoder, and it knows no other
-//! formats; the samples come from [`super::compose`].
+//! formats; the samples come from [`super::compose()`].
 
 use std::num::{NonZeroU8, NonZeroU32};
 

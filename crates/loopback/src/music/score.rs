@@ -1,5 +1,5 @@
 //! The notes of one piece, chosen by dice from a seed: key, tempo, chords, bass, arpeggio, melody
-//! and drums. No sample is made here; [`super::compose`] plays the score.
+//! and drums. No sample is made here; [`super::compose()`] plays the score.
 
 use super::SAMPLE_RATE_HZ;
 

@@ -1,0 +1,169 @@
+//! The command line as a person or a script meets it: what it prints and its exit codes.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::process::Output;
+use std::sync::OnceLock;
+
+use domain::{Decision, Envelope, Event};
+use eventlog::history::{HistoryReader, write_history};
+use tempfile::TempDir;
+
+use crate::binary::reprise;
+
+fn run(arguments: &[&str]) -> Output {
+    reprise().args(arguments).output().unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it was not killed")
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A folder that the demo has filled, made once.
+fn demo() -> &'static Path {
+    static DEMO: OnceLock<TempDir> = OnceLock::new();
+    DEMO.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let output = run(&["demo", "--dir", text(dir.path())]);
+        assert_eq!(code(&output), 0, "{}", errors(&output));
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        for part in ["9 of 9 verified", "takeovers", "refused", "replay verify"] {
+            assert!(said.contains(part), "{said}");
+        }
+        dir
+    })
+    .path()
+}
+
+fn history() -> Vec<Envelope> {
+    let reader = HistoryReader::open(&demo().join("job-1.history")).unwrap();
+    reader.collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn the_demo_leaves_music_and_a_history_that_replays() {
+    let album = demo().join("music/The Tin Orchard/Harbour Lights (1999)");
+    assert_eq!(std::fs::read_dir(album).unwrap().count(), 9);
+    for source in ["job-1.history", "data"] {
+        let output = run(&["replay", "verify", text(&demo().join(source))]);
+        assert_eq!(code(&output), 0, "{}", errors(&output));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("byte for byte the same"));
+    }
+    let output = run(&["replay", "show", text(&demo().join("job-1.history"))]);
+    let lines = String::from_utf8_lossy(&output.stdout).lines().count();
+    assert_eq!(lines, history().len());
+}
+
+#[test]
+fn a_decision_that_would_not_be_made_again_is_shown_and_exits_6() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("changed.history");
+    let header = HistoryReader::open(&demo().join("job-1.history")).unwrap().header();
+    let mut changed = None;
+    let envelopes = history().into_iter().map(|mut envelope| {
+        if let Event::Decision(Decision::RangeAssigned { overlap, .. }) = &mut envelope.event
+            && changed.is_none()
+        {
+            *overlap += 1;
+            changed = Some(envelope.seq);
+        }
+        Ok::<_, std::convert::Infallible>(envelope)
+    });
+    write_history(BufWriter::new(File::create(&path).unwrap()), header, envelopes).unwrap();
+    let output = run(&["replay", "verify", text(&path)]);
+    assert_eq!(code(&output), 6);
+    let said = errors(&output);
+    for part in ["expected", "actual", "cause", "overlap", &changed.unwrap().to_string()] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[test]
+fn a_damaged_history_is_an_error_that_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("damaged.history");
+    let mut bytes = std::fs::read(demo().join("job-1.history")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let output = run(&["replay", "verify", text(&path)]);
+    assert_eq!(code(&output), 1);
+    assert!(errors(&output).contains("because"), "{}", errors(&output));
+}
+
+/// Any single byte of the store may rot: the log is intact, or refused with a reason.
+#[test]
+fn a_damaged_log_is_refused_and_never_misread() {
+    let before = history();
+    let store = std::fs::read(demo().join("data/log/db")).unwrap();
+    for part in 1..24 {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        std::fs::create_dir(&log).unwrap();
+        for entry in std::fs::read_dir(demo().join("data/log")).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_file() {
+                std::fs::copy(entry.path(), log.join(entry.file_name())).unwrap();
+            }
+        }
+        let mut bytes = store.clone();
+        let at = bytes.len() * part / 24;
+        bytes[at] ^= 0x10;
+        std::fs::write(log.join("db"), bytes).unwrap();
+        let output = run(&["replay", "show", text(dir.path())]);
+        match code(&output) {
+            0 => {
+                let lines = String::from_utf8_lossy(&output.stdout).lines().count();
+                assert!(lines >= before.len(), "byte {at}: {lines} lines of {}", before.len());
+            }
+            1 => assert!(errors(&output).contains("error:"), "byte {at}"),
+            other => panic!("byte {at}: exit code {other}: {}", errors(&output)),
+        }
+    }
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_shown_at_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yml");
+    std::fs::write(&path, "data: d\nmusic: m\nsoulseek:\n  user: ada\n  pasword: x\n").unwrap();
+    let output = run(&["serve", "--config", text(&path)]);
+    assert_eq!(code(&output), 2);
+    let said = errors(&output);
+    assert!(said.contains("pasword") && said.contains("5"), "{said}");
+
+    let output = run(&["serve", "--config", text(&dir.path().join("none.yml"))]);
+    assert_eq!(code(&output), 2);
+    assert!(errors(&output).contains("config.example.yml"), "{}", errors(&output));
+}
+
+#[test]
+fn scripts_can_tell_failures_apart_by_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = run(&["job", "--api", &nobody.to_string(), "list"]);
+    assert_eq!(code(&output), 4, "{}", errors(&output));
+    assert!(errors(&output).contains("reprise serve"), "{}", errors(&output));
+    assert_eq!(code(&run(&["replay", "verify", text(&dir.path().join("none"))])), 3);
+    assert_eq!(code(&run(&["replay", "verify", text(dir.path())])), 3);
+    assert_eq!(code(&run(&["no-such-command"])), 2);
+}
+
+#[test]
+fn the_demo_never_empties_a_folder_of_somebody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let precious = dir.path().join("precious");
+    std::fs::write(&precious, "mine").unwrap();
+    let output = run(&["demo", "--dir", text(dir.path())]);
+    assert_eq!(code(&output), 2);
+    assert_eq!(std::fs::read_to_string(precious).unwrap(), "mine");
+}
