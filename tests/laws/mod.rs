@@ -83,7 +83,8 @@ proptest! {
                 prop_assert_eq!(&shown.path, &known.path);
                 prop_assert_eq!(shown.attempt, known.attempt);
                 prop_assert_eq!(shown.held_bytes, known.held);
-                prop_assert_eq!(shown.sources.len(), known.sources.len());
+                // The engine forgets the sources of what is done; the view does not.
+                prop_assert!(completed || shown.sources.len() == known.sources.len());
             }
         }
         let (mut trace, trace_view) = Trace::open(&store, reader.clone()).unwrap();

@@ -101,6 +101,12 @@ fn fitting<'a>(
             let open = with_peer(state, &source.peer).count();
             open < state.run.policy.transfers_per_peer as usize
         })
+        // Two jobs may want one remote file; a peer is asked for it once at a time.
+        .filter(|(_, source)| {
+            !with_peer(state, &source.peer)
+                .filter_map(|open| state.track(open.track)?.source(open.source))
+                .any(|asked| asked.path == source.path)
+        })
         .map(|(id, source)| (id, source, state.peers.get(&source.peer)))
 }
 

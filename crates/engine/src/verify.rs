@@ -177,8 +177,15 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
         }
         Event::Decision(Decision::TrackCompleted { track, attempt, path }) => {
             if let Some(track) = state.track_mut(*track) {
-                track.phase = TrackPhase::Completed;
-                track.path = Some(path.clone());
+                // What it took to get here is in the log; the engine needs it no more.
+                *track = TrackJob {
+                    phase: TrackPhase::Completed,
+                    attempt: *attempt,
+                    held: track.held,
+                    path: Some(path.clone()),
+                    trash: std::mem::take(&mut track.trash),
+                    ..TrackJob::default()
+                };
                 track.trash.insert(*attempt);
             }
         }

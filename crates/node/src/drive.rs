@@ -48,7 +48,7 @@ impl Drive {
     /// Runs until told to stop, or until the log fails.
     pub(crate) async fn run(mut self) -> Result<(), AppendError> {
         loop {
-            let deadline = self.engine.deadline();
+            let deadline = self.engine.deadline().map(|deadline| self.clock.until(deadline));
             let entry = tokio::select! {
                 biased;
                 _ = self.stop.wait_for(|stop| *stop) => return Ok(()),
@@ -56,7 +56,7 @@ impl Drive {
                     Some(entry) => entry,
                     None => return Ok(()),
                 },
-                () = sleep_until(deadline) => Entry {
+                () = sleep(deadline) => Entry {
                     input: Input::Observation(Observation::DeadlineReached),
                     reply: None,
                 },
@@ -106,13 +106,9 @@ impl Drive {
     }
 }
 
-async fn sleep_until(deadline: Option<Timestamp>) {
-    match deadline {
-        // The engine compares with the stamp of the input, so waking early would only ask again.
-        Some(deadline) => {
-            let micros = deadline.0.saturating_sub(crate::clock::system().0);
-            tokio::time::sleep(Duration::from_micros(micros)).await;
-        }
+async fn sleep(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,
     }
 }

@@ -71,17 +71,18 @@ pub(crate) fn keep(
                 Ok((client, events)) => {
                     tracing::info!(user = account.user, "logged in to Soulseek");
                     wait = FIRST_WAIT;
-                    inbox.report(Observation::SessionOpened).await;
+                    // First there is a client, then the engine asks for things that need it.
                     present.send_replace(Some(client.clone()));
-                    let reason = attend(client, events, &shelf, &inbox).await;
-                    present.send_replace(None);
-                    reason
+                    inbox.report(Observation::SessionOpened).await;
+                    attend(client, events, &shelf, &inbox).await
                 }
                 Err(error) => refusal(&error),
             };
             tracing::warn!(%reason, "not logged in to Soulseek");
             let again = matches!(reason, SessionEnd::Lost(_));
+            // And the other way round: see `perform::transfer`, which waits for this to be told.
             inbox.report(Observation::SessionClosed { reason }).await;
+            present.send_replace(None);
             if !again {
                 // The sender stays, so that those who wait for a client go on waiting.
                 std::future::pending::<()>().await;

@@ -8,13 +8,15 @@ use domain::observation::{Observation, TransferEnd, TransferFault};
 use domain::{AssignmentId, ByteRange, PeerId, TrackKey};
 use soulseek::{Download, DownloadEnd, DownloadEvent, FileStream, TransferError};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{Tools, blocking};
 use crate::staging::{ContinueError, Staged};
 
 /// Bytes of a slow peer are reported at least this often.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
+/// The end of a session is known everywhere within this time.
+const SESSION_NEWS: Duration = Duration::from_secs(5);
 /// Bytes read from the socket at once.
 const READ: usize = 64 * 1024;
 
@@ -63,6 +65,11 @@ pub(super) async fn run(tools: &Tools, request: &Request, mut cancelled: watch::
         Err(Stop::Fault(fault)) => TransferEnd::Failed(fault),
         Err(Stop::Cancelled | Stop::OtherVariant) => return,
     };
+    if end == TransferEnd::Failed(TransferFault::SessionClosed) {
+        // Told before the session's end is, the engine would ask for the file again at once.
+        let mut session = tools.session.clone();
+        drop(timeout(SESSION_NEWS, session.wait_for(Option::is_none)).await);
+    }
     let (track, assignment) = (request.track, request.assignment);
     tools.inbox.report(Observation::TransferEnded { track, assignment, end }).await;
 }
