@@ -6,7 +6,7 @@ use domain::decision::{CommandRefusal, HoldReason, JobFailure, ResumedBy};
 use domain::observation::{
     DiskFault, Lookup, LookupFault, Observation, PublishFault, TransferEnd, TransferFault,
 };
-use domain::{Decision, Event, Input, JobId, Timestamp, TrackKey};
+use domain::{Decision, Input, JobId, ReleaseId, Target, Timestamp, TrackKey};
 
 use crate::lookup;
 use crate::state::{Hold, Job, JobPhase, State, TrackJob, TrackPhase};
@@ -165,62 +165,72 @@ pub(crate) fn wake(state: &State) -> Option<Timestamp> {
         .min()
 }
 
-pub(crate) fn evolve(state: &mut State, event: &Event) {
-    match event {
-        Event::Input(Input::Observation(Observation::ReleaseFetched { job: id, target })) => {
-            if let Some(job) = state.jobs.get_mut(id)
-                && job.phase == JobPhase::LookingUp
-            {
-                job.phase = JobPhase::Active;
-                job.tracks = target.tracks.iter().map(|_| TrackJob::default()).collect();
-                job.target = Some(target.clone());
-            }
-        }
-        Event::Decision(Decision::JobAdded { job, release }) => {
-            let added = Job {
-                release: *release,
-                phase: JobPhase::LookingUp,
-                hold: None,
-                pauses: 0,
-                target: None,
-                tracks: Vec::new(),
-                album_searched: false,
-            };
-            state.jobs.insert(*job, added);
-        }
-        Event::Decision(Decision::JobHeld { job, until, .. }) => {
-            with(state, *job, |job| {
-                job.hold = Some(Hold { until: *until });
-                job.pauses = job.pauses.saturating_add(1);
-            });
-        }
-        Event::Decision(Decision::TrackCompleted { track, .. }) => {
-            with(state, track.job, |job| job.pauses = 0);
-        }
-        Event::Decision(Decision::JobResumed { job, by: _ }) => with(state, *job, |job| {
-            job.hold = None;
-            if job.phase == JobPhase::Failed {
-                job.phase = JobPhase::LookingUp;
-            }
-        }),
-        Event::Decision(Decision::JobFailed { job, .. }) => with(state, *job, |job| {
-            job.phase = JobPhase::Failed;
-            job.target = None;
-        }),
-        Event::Decision(Decision::JobCancelled { job }) => with(state, *job, |job| {
-            job.phase = JobPhase::Cancelled;
-            job.hold = None;
-            for track in &mut job.tracks {
-                if track.phase != TrackPhase::Completed {
-                    track.start_over();
-                }
-            }
-        }),
-        Event::Decision(Decision::JobCompleted { job }) => {
-            with(state, *job, |job| job.phase = JobPhase::Completed);
-        }
-        Event::Input(_) | Event::Decision(_) => {}
+pub(crate) fn added(state: &mut State, id: JobId, release: ReleaseId) {
+    let added = Job {
+        release,
+        phase: JobPhase::LookingUp,
+        hold: None,
+        pauses: 0,
+        target: None,
+        tracks: Vec::new(),
+        album_searched: false,
+    };
+    state.jobs.insert(id, added);
+}
+
+/// A description that comes late or twice changes nothing: the tracks may be under way.
+pub(crate) fn described(state: &mut State, id: JobId, target: &Target) {
+    if let Some(job) = state.jobs.get_mut(&id)
+        && job.phase == JobPhase::LookingUp
+    {
+        job.phase = JobPhase::Active;
+        job.tracks = target.tracks.iter().map(|_| TrackJob::default()).collect();
+        job.target = Some(target.clone());
     }
+}
+
+pub(crate) fn held(state: &mut State, id: JobId, until: Option<Timestamp>) {
+    with(state, id, |job| {
+        job.hold = Some(Hold { until });
+        job.pauses = job.pauses.saturating_add(1);
+    });
+}
+
+/// A track was completed: the next pause is a first one again.
+pub(crate) fn progressed(state: &mut State, id: JobId) {
+    with(state, id, |job| job.pauses = 0);
+}
+
+pub(crate) fn resumed(state: &mut State, id: JobId) {
+    with(state, id, |job| {
+        job.hold = None;
+        if job.phase == JobPhase::Failed {
+            job.phase = JobPhase::LookingUp;
+        }
+    });
+}
+
+pub(crate) fn failed(state: &mut State, id: JobId) {
+    with(state, id, |job| {
+        job.phase = JobPhase::Failed;
+        job.target = None;
+    });
+}
+
+pub(crate) fn cancelled(state: &mut State, id: JobId) {
+    with(state, id, |job| {
+        job.phase = JobPhase::Cancelled;
+        job.hold = None;
+        for track in &mut job.tracks {
+            if track.phase != TrackPhase::Completed {
+                track.start_over();
+            }
+        }
+    });
+}
+
+pub(crate) fn completed(state: &mut State, id: JobId) {
+    with(state, id, |job| job.phase = JobPhase::Completed);
 }
 
 fn with(state: &mut State, id: JobId, change: impl FnOnce(&mut Job)) {

@@ -1,12 +1,15 @@
 //! The pure core: turns each input into decisions and the effects they ask for. It has no clock,
 //! socket, disk or random numbers; live running, restart, replay and simulation are this same code.
 //!
-//! Reading order: [`Engine::step`], then [`state`] (what is remembered), then the modules in the
-//! order of [`REACTIONS`] and [`RULES`]. What a decision asks of the outside is in [`effects`].
+//! Reading order: [`Engine::step`], then [`state`] (what is remembered) and [`evolve`] (which event
+//! changes what), then the modules in the order of [`REACTIONS`] and [`RULES`]. What a decision asks
+//! of the outside is in [`effects`].
 
 #![deny(clippy::float_arithmetic, clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod state;
+
+mod evolve;
 
 mod effects;
 mod job;

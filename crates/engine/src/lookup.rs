@@ -1,19 +1,10 @@
 //! Metadata lookups: planned, deferred when a service is busy, planned again. What a final failure
 //! means for a job is decided in [`crate::job`].
 
-use domain::decision::ResumedBy;
 use domain::observation::{Lookup, LookupFault, Observation};
-use domain::{Decision, Event, Input, JobId, Timestamp, TrackKey};
+use domain::{Decision, Input, JobId, Timestamp, TrackKey};
 
 use crate::state::{JobPhase, State, TrackPhase, Waiting};
-
-/// The job a lookup serves.
-pub(crate) fn job_of(lookup: &Lookup) -> JobId {
-    match lookup {
-        Lookup::Release { job } => *job,
-        Lookup::Identity { track, .. } => track.job,
-    }
-}
 
 /// Answers a passing fault: later, and later still each time, and never sooner than asked to.
 pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision> {
@@ -63,48 +54,41 @@ pub(crate) fn wake(state: &State) -> Option<Timestamp> {
     state.lookups.values().filter_map(|waiting| waiting.until).min()
 }
 
-pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
-    match event {
-        Event::Input(Input::Observation(Observation::ReleaseFetched { job, .. })) => {
-            state.lookups.remove(&Lookup::Release { job: *job });
+/// The answer is here, or nobody wants it any more.
+pub(crate) fn closed(state: &mut State, lookup: &Lookup) {
+    state.lookups.remove(lookup);
+}
+
+pub(crate) fn planned(state: &mut State, lookup: &Lookup) {
+    let fresh = Waiting { failures: 0, until: None };
+    state.lookups.entry(*lookup).or_insert(fresh).until = None;
+}
+
+pub(crate) fn deferred(state: &mut State, lookup: &Lookup, until: Timestamp) {
+    if let Some(waiting) = state.lookups.get_mut(lookup) {
+        waiting.failures += 1;
+        waiting.until = Some(until);
+    }
+}
+
+/// A hold or a failure that came of a lookup is over when the job goes on: it asks afresh.
+pub(crate) fn forgotten(state: &mut State, job: JobId) {
+    state.lookups.retain(|lookup, _| job_of(lookup) != job);
+}
+
+/// Whatever was deferred for a job is due now.
+pub(crate) fn hastened(state: &mut State, job: JobId, at: Timestamp) {
+    for (lookup, waiting) in &mut state.lookups {
+        if job_of(lookup) == job && waiting.until.is_some() {
+            waiting.until = Some(at);
         }
-        Event::Input(Input::Observation(Observation::RecordingIdentified {
-            track,
-            attempt,
-            ..
-        })) => {
-            state.lookups.remove(&Lookup::Identity { track: *track, attempt: *attempt });
-        }
-        Event::Decision(Decision::LookupPlanned { lookup }) => {
-            let fresh = Waiting { failures: 0, until: None };
-            state.lookups.entry(*lookup).or_insert(fresh).until = None;
-        }
-        Event::Decision(Decision::LookupDeferred { lookup, until, .. }) => {
-            if let Some(waiting) = state.lookups.get_mut(lookup) {
-                waiting.failures += 1;
-                waiting.until = Some(*until);
-            }
-        }
-        // A hold or a failure that came of a lookup is over when the job goes on: ask afresh.
-        Event::Decision(Decision::JobHeld { job, .. } | Decision::JobFailed { job, .. }) => {
-            state.lookups.retain(|lookup, _| job_of(lookup) != *job);
-        }
-        Event::Decision(Decision::JobCancelled { job }) => {
-            state.lookups.retain(|lookup, _| job_of(lookup) != *job);
-        }
-        Event::Decision(Decision::JobResumed { job, by: ResumedBy::Person | ResumedBy::Start }) => {
-            for (lookup, waiting) in &mut state.lookups {
-                if job_of(lookup) == *job && waiting.until.is_some() {
-                    waiting.until = Some(at);
-                }
-            }
-        }
-        Event::Decision(
-            Decision::AttemptDropped { track, attempt, .. }
-            | Decision::TrackRefused { track, attempt, .. },
-        ) => {
-            state.lookups.remove(&Lookup::Identity { track: *track, attempt: *attempt });
-        }
-        Event::Input(_) | Event::Decision(_) => {}
+    }
+}
+
+/// The job a lookup serves.
+pub(crate) fn job_of(lookup: &Lookup) -> JobId {
+    match lookup {
+        Lookup::Release { job } => *job,
+        Lookup::Identity { track, .. } => track.job,
     }
 }

@@ -1,9 +1,7 @@
 //! What we know of peers: what they offered, what they gave, how they failed. Local only; nothing of
 //! it is ever told to anybody.
 
-use domain::decision::ResumedBy;
-use domain::observation::Observation;
-use domain::{Decision, Event, Input, PeerId, Timestamp};
+use domain::{AssignmentId, ByteRange, JobId, PeerId, Timestamp, TrackKey};
 
 use crate::state::{Peer, State};
 
@@ -50,53 +48,56 @@ pub(crate) fn cost_ms(peer: &Peer, backlog: u64, remaining: u64) -> u64 {
     wait.saturating_add(ms.saturating_mul(completed + failed + 1) / (completed + 1))
 }
 
-pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
-    match event {
-        Event::Input(Input::Observation(Observation::SearchAnswered {
-            peer,
-            slot_free,
-            speed_bytes_per_s,
-            queue_length,
-            ..
-        })) => {
-            let peer = state.peers.entry(peer.clone()).or_default();
-            peer.advertised_bytes_per_s = *speed_bytes_per_s;
-            peer.slot_free = *slot_free;
-            peer.queue_length = *queue_length;
-        }
-        Event::Input(Input::Observation(Observation::ChunkArrived {
-            assignment,
-            range,
-            elapsed_ms,
-            ..
-        })) => {
-            if let Some(open) = state.transfers.open.get(assignment) {
-                let peer = state.peers.entry(open.peer.clone()).or_default();
-                peer.bytes = peer.bytes.saturating_add(range.len());
-                peer.busy_ms = peer.busy_ms.saturating_add(*elapsed_ms);
-                peer.failed_in_a_row = 0;
-            }
-        }
-        Event::Decision(Decision::FileAssembled { track, .. }) => {
-            let giver = state.transfers.open.values().find(|open| open.track == *track);
-            if let Some(peer) = giver.map(|open| open.peer.clone()) {
-                state.peers.entry(peer).or_default().completed += 1;
-            }
-        }
-        Event::Decision(Decision::JobResumed { job, by: ResumedBy::Person }) => {
-            let sources = state.jobs.get(job).into_iter().flat_map(|job| &job.tracks);
-            for source in sources.flat_map(|track| &track.sources) {
-                if let Some(peer) = state.peers.get_mut(&source.peer) {
-                    peer.rest_until = peer.rest_until.min(at);
-                }
-            }
-        }
-        Event::Decision(Decision::PeerRested { peer, until, .. }) => {
-            let peer = state.peers.entry(peer.clone()).or_default();
-            peer.failed = peer.failed.saturating_add(1);
-            peer.failed_in_a_row = peer.failed_in_a_row.saturating_add(1);
-            peer.rest_until = (*until).max(at);
-        }
-        Event::Input(_) | Event::Decision(_) => {}
+/// It told its speed and its queue with an answer to a search.
+pub(crate) fn advertised(
+    state: &mut State,
+    peer: &PeerId,
+    slot_free: bool,
+    speed_bytes_per_s: u32,
+    queue_length: u32,
+) {
+    let peer = state.peers.entry(peer.clone()).or_default();
+    peer.advertised_bytes_per_s = speed_bytes_per_s;
+    peer.slot_free = slot_free;
+    peer.queue_length = queue_length;
+}
+
+/// It gave bytes. Used or not, they show how fast it is.
+pub(crate) fn credited(
+    state: &mut State,
+    assignment: AssignmentId,
+    range: ByteRange,
+    elapsed_ms: u64,
+) {
+    if let Some(open) = state.transfers.open.get(&assignment) {
+        let peer = state.peers.entry(open.peer.clone()).or_default();
+        peer.bytes = peer.bytes.saturating_add(range.len());
+        peer.busy_ms = peer.busy_ms.saturating_add(elapsed_ms);
+        peer.failed_in_a_row = 0;
     }
+}
+
+/// It gave the last byte of a file: read from the assignment, which must still be open.
+pub(crate) fn completed(state: &mut State, track: TrackKey) {
+    let giver = state.transfers.open.values().find(|open| open.track == track);
+    if let Some(peer) = giver.map(|open| open.peer.clone()) {
+        state.peers.entry(peer).or_default().completed += 1;
+    }
+}
+
+/// The rest of every peer that offers something for a job is over.
+pub(crate) fn recalled(state: &mut State, job: JobId, at: Timestamp) {
+    let sources = state.jobs.get(&job).into_iter().flat_map(|job| &job.tracks);
+    for source in sources.flat_map(|track| &track.sources) {
+        if let Some(peer) = state.peers.get_mut(&source.peer) {
+            peer.rest_until = peer.rest_until.min(at);
+        }
+    }
+}
+
+pub(crate) fn rested(state: &mut State, peer: &PeerId, until: Timestamp, at: Timestamp) {
+    let peer = state.peers.entry(peer.clone()).or_default();
+    peer.failed = peer.failed.saturating_add(1);
+    peer.failed_in_a_row = peer.failed_in_a_row.saturating_add(1);
+    peer.rest_until = until.max(at);
 }

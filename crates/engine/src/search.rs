@@ -1,9 +1,7 @@
 //! What is searched for, and when: the album first, then each track that nobody offered, then again
 //! after ever longer waits. One budget governs all searches, whatever wants them.
 
-use domain::decision::ResumedBy;
-use domain::observation::Observation;
-use domain::{Decision, Event, Input, JobId, SearchId, Timestamp, TrackKey};
+use domain::{Decision, JobId, SearchId, Timestamp, TrackKey};
 
 use crate::likeness;
 use crate::state::{OpenSearch, State, TrackJob, TrackPhase};
@@ -129,71 +127,76 @@ fn query(state: &State, wish: &Wish) -> String {
     if query.is_empty() { format!("{artist} {title}") } else { query }
 }
 
-pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
-    match event {
-        // Open searches are sent again by the new run, and so count again.
-        Event::Input(Input::Observation(Observation::NodeStarted { .. })) => {
-            for _ in 0..state.searches.open.len() {
-                state.searches.sent.push_back(at);
-            }
-        }
-        Event::Input(Input::Observation(Observation::SearchEnded { search, .. })) => {
-            state.searches.open.remove(search);
-        }
-        Event::Decision(Decision::SearchPlanned { job, search, track, query }) => {
-            let window = state.run.policy.search_window_ms;
-            let searches = &mut state.searches;
-            searches.last = search.0;
-            searches.sent.push_back(at);
-            while searches.sent.front().is_some_and(|sent| sent.plus_ms(window) <= at) {
-                searches.sent.pop_front();
-            }
-            let open = OpenSearch { job: *job, track: *track, query: query.clone() };
-            searches.open.insert(*search, open);
-            let gather_until = at.plus_ms(state.run.policy.gather_ms);
-            match track {
-                None => {
-                    if let Some(job) = state.jobs.get_mut(job) {
-                        job.album_searched = true;
-                        for track in job.tracks.iter_mut().filter(|track| lacks_source(track)) {
-                            track.gather_until = gather_until;
-                        }
-                    }
-                }
-                Some(key) => {
-                    if let Some(track) = state.track_mut(*key) {
-                        track.searched = true;
-                        track.searched_at = Some(at);
-                        track.searches = track.searches.saturating_add(1);
-                        track.search_at = None;
-                        track.gather_until = gather_until;
-                    }
-                }
-            }
-        }
-        Event::Decision(Decision::TrackWaiting { track, until }) => {
-            if let Some(track) = state.track_mut(*track) {
-                track.searched = false;
-                track.search_at = Some(*until);
-            }
-        }
-        // Only a person may shorten the wait, and not so far that a query is repeated at once.
-        Event::Decision(Decision::JobResumed { job, by: ResumedBy::Person }) => {
-            let least = state.run.policy.search_again_least_ms;
-            if let Some(job) = state.jobs.get_mut(job) {
-                for track in job.tracks.iter_mut().filter(|track| track.search_at.is_some()) {
-                    track.search_at = track.searched_at.map(|sent| sent.plus_ms(least));
-                }
-            }
-        }
-        // Nobody waits for the answers any more.
-        Event::Decision(
-            Decision::JobCancelled { job }
-            | Decision::JobFailed { job, .. }
-            | Decision::JobCompleted { job },
-        ) => state.searches.open.retain(|_, open| open.job != *job),
-        Event::Input(_) | Event::Decision(_) => {}
+/// Open searches are sent again by a new run, and so count again.
+pub(crate) fn sent_again(state: &mut State, at: Timestamp) {
+    for _ in 0..state.searches.open.len() {
+        state.searches.sent.push_back(at);
     }
+}
+
+pub(crate) fn ended(state: &mut State, search: SearchId) {
+    state.searches.open.remove(&search);
+}
+
+pub(crate) fn planned(
+    state: &mut State,
+    job: JobId,
+    search: SearchId,
+    track: Option<TrackKey>,
+    query: &str,
+    at: Timestamp,
+) {
+    let window = state.run.policy.search_window_ms;
+    let searches = &mut state.searches;
+    searches.last = search.0;
+    searches.sent.push_back(at);
+    while searches.sent.front().is_some_and(|sent| sent.plus_ms(window) <= at) {
+        searches.sent.pop_front();
+    }
+    searches.open.insert(search, OpenSearch { job, track, query: query.to_owned() });
+    let gather_until = at.plus_ms(state.run.policy.gather_ms);
+    match track {
+        None => {
+            if let Some(job) = state.jobs.get_mut(&job) {
+                job.album_searched = true;
+                for track in job.tracks.iter_mut().filter(|track| lacks_source(track)) {
+                    track.gather_until = gather_until;
+                }
+            }
+        }
+        Some(key) => {
+            if let Some(track) = state.track_mut(key) {
+                track.searched = true;
+                track.searched_at = Some(at);
+                track.searches = track.searches.saturating_add(1);
+                track.search_at = None;
+                track.gather_until = gather_until;
+            }
+        }
+    }
+}
+
+/// A search brought nothing; the next one waits.
+pub(crate) fn put_off(state: &mut State, track: TrackKey, until: Timestamp) {
+    if let Some(track) = state.track_mut(track) {
+        track.searched = false;
+        track.search_at = Some(until);
+    }
+}
+
+/// The wait for the next search was shortened, but not so far that a query is repeated at once.
+pub(crate) fn hastened(state: &mut State, job: JobId) {
+    let least = state.run.policy.search_again_least_ms;
+    if let Some(job) = state.jobs.get_mut(&job) {
+        for track in job.tracks.iter_mut().filter(|track| track.search_at.is_some()) {
+            track.search_at = track.searched_at.map(|sent| sent.plus_ms(least));
+        }
+    }
+}
+
+/// Nobody waits for the answers any more.
+pub(crate) fn abandoned(state: &mut State, job: JobId) {
+    state.searches.open.retain(|_, open| open.job != job);
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use domain::decision::DropReason;
 use domain::media::Codec;
 use domain::observation::{Observation, RemoteFile};
-use domain::{Decision, Event, Input, SourceId, Timestamp, TrackKey};
+use domain::score::Ppm;
+use domain::{Decision, Input, PeerId, SourceId, Timestamp, TrackKey};
 
 use crate::likeness;
 use crate::state::{Job, Source, Standing, State, TrackPhase};
@@ -58,7 +59,7 @@ pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decisio
 }
 
 /// The one track that a file fits best; of equals the first.
-fn best_track(state: &State, job: &Job, file: &RemoteFile) -> Option<(u16, domain::score::Ppm)> {
+fn best_track(state: &State, job: &Job, file: &RemoteFile) -> Option<(u16, Ppm)> {
     let target = job.target.as_ref()?;
     if file.size == 0
         || file.size > state.run.policy.largest_file_bytes
@@ -82,65 +83,72 @@ pub(crate) fn codec(path: &str) -> Option<Codec> {
     name.rsplit_once('.').and_then(|(_, extension)| Codec::from_extension(extension))
 }
 
-pub(crate) fn evolve(state: &mut State, event: &Event) {
-    match event {
-        Event::Decision(Decision::SourceFound { track, peer, path, size, likeness, .. }) => {
-            if let Some(track) = state.track_mut(*track) {
-                track.sources.push(Source {
-                    peer: peer.clone(),
-                    path: path.clone(),
-                    size: *size,
-                    likeness: *likeness,
-                    failures: 0,
-                    suspicions: 0,
-                    resized: false,
-                    standing: Standing::Usable,
-                });
-            }
+pub(crate) fn found(
+    state: &mut State,
+    track: TrackKey,
+    peer: &PeerId,
+    path: &str,
+    size: u64,
+    likeness: Ppm,
+) {
+    if let Some(track) = state.track_mut(track) {
+        track.sources.push(Source {
+            peer: peer.clone(),
+            path: path.to_owned(),
+            size,
+            likeness,
+            failures: 0,
+            suspicions: 0,
+            resized: false,
+            standing: Standing::Usable,
+        });
+    }
+}
+
+pub(crate) fn resized(state: &mut State, track: TrackKey, id: SourceId, size: u64) {
+    change(state, track, id, |source| {
+        source.size = size;
+        source.resized = true;
+    });
+}
+
+pub(crate) fn dropped(state: &mut State, key: TrackKey, id: SourceId, reason: &DropReason) {
+    let standing = match reason {
+        DropReason::Failed(_) => Standing::Failed,
+        DropReason::Refused | DropReason::KnownBad => Standing::Refused,
+    };
+    change(state, key, id, |source| source.standing = standing);
+    let size = state.track(key).and_then(|track| track.source(id)).map(|source| source.size);
+    if let (Some(size), DropReason::KnownBad, Some(track)) = (size, reason, state.track_mut(key)) {
+        track.refused_sizes.insert(size);
+    }
+}
+
+pub(crate) fn set_aside(state: &mut State, track: TrackKey, id: SourceId) {
+    change(state, track, id, |source| source.standing = Standing::SetAside);
+}
+
+pub(crate) fn suspected(state: &mut State, track: TrackKey, id: SourceId) {
+    change(state, track, id, |source| {
+        source.suspicions = source.suspicions.saturating_add(1);
+    });
+}
+
+pub(crate) fn returned(state: &mut State, track: TrackKey, id: SourceId, size: u64) {
+    change(state, track, id, |source| {
+        source.standing = Standing::Usable;
+        source.size = size;
+        source.failures = 0;
+        source.resized = false;
+    });
+}
+
+/// A peer failed at a track: that counts against whatever it offers for it.
+pub(crate) fn failed(state: &mut State, track: TrackKey, peer: &PeerId) {
+    if let Some(track) = state.track_mut(track) {
+        for source in track.sources.iter_mut().filter(|source| source.peer == *peer) {
+            source.failures = source.failures.saturating_add(1);
         }
-        Event::Decision(Decision::SourceResized { track, source, size }) => {
-            change(state, *track, *source, |source| {
-                source.size = *size;
-                source.resized = true;
-            });
-        }
-        Event::Decision(Decision::SourceDropped { track, source, reason }) => {
-            let standing = match reason {
-                DropReason::Failed(_) => Standing::Failed,
-                DropReason::Refused | DropReason::KnownBad => Standing::Refused,
-            };
-            change(state, *track, *source, |source| source.standing = standing);
-            let size = state.track(*track).and_then(|t| t.source(*source)).map(|s| s.size);
-            if let (Some(size), DropReason::KnownBad, Some(track)) =
-                (size, reason, state.track_mut(*track))
-            {
-                track.refused_sizes.insert(size);
-            }
-        }
-        Event::Decision(Decision::SourceSetAside { track, source, .. }) => {
-            change(state, *track, *source, |source| source.standing = Standing::SetAside);
-        }
-        Event::Decision(Decision::SourceSuspected { track, source }) => {
-            change(state, *track, *source, |source| {
-                source.suspicions = source.suspicions.saturating_add(1);
-            });
-        }
-        Event::Decision(Decision::SourceReturned { track, source, size }) => {
-            change(state, *track, *source, |source| {
-                source.standing = Standing::Usable;
-                source.size = *size;
-                source.failures = 0;
-                source.resized = false;
-            });
-        }
-        Event::Decision(Decision::PeerRested { track, peer, .. }) => {
-            if let Some(track) = state.track_mut(*track) {
-                for source in track.sources.iter_mut().filter(|source| source.peer == *peer) {
-                    source.failures = source.failures.saturating_add(1);
-                }
-            }
-        }
-        Event::Input(_) | Event::Decision(_) => {}
     }
 }
 

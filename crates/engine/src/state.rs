@@ -1,18 +1,16 @@
-//! What the engine remembers. Changed in [`State::evolve`] and nowhere else; each module below owns
-//! a slice and the events that change it.
+//! What the engine remembers. Changed in [`State::evolve`] and nowhere else: there each event is
+//! routed to the modules whose slices it changes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use domain::chunk::Digest;
 use domain::id::AcoustId;
 use domain::media::Examined;
-use domain::observation::{Lookup, Observation};
+use domain::observation::Lookup;
 use domain::{
-    AssignmentId, ByteRange, Event, Input, JobId, PeerId, Policy, RecordingId, ReleaseId, SearchId,
-    SourceId, Target, Timestamp, TrackKey,
+    AssignmentId, ByteRange, JobId, PeerId, Policy, RecordingId, ReleaseId, SearchId, SourceId,
+    Target, Timestamp, TrackKey,
 };
-
-use crate::{job, lookup, peer, search, source, transfer, verify};
 
 /// Everything remembered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -337,28 +335,6 @@ impl Refused {
 }
 
 impl State {
-    /// Takes one event. The order matters where a slice reads another: a peer is credited while the
-    /// assignment is still open, for example.
-    pub(crate) fn evolve(&mut self, event: &Event, at: Timestamp) {
-        if let Event::Input(Input::Observation(Observation::NodeStarted { policy, .. })) = event {
-            self.run = Run { policy: *policy, session: false };
-        }
-        if let Event::Input(Input::Observation(seen)) = event {
-            match seen {
-                Observation::SessionOpened => self.run.session = true,
-                Observation::SessionClosed { .. } => self.run.session = false,
-                _ => {}
-            }
-        }
-        peer::evolve(self, event, at);
-        verify::evolve(self, event);
-        source::evolve(self, event);
-        transfer::evolve(self, event, at);
-        search::evolve(self, event, at);
-        lookup::evolve(self, event, at);
-        job::evolve(self, event);
-    }
-
     /// A job by its number.
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<&Job> {

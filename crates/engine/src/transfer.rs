@@ -7,7 +7,7 @@
 use domain::chunk::{Digest, cell_end};
 use domain::decision::{AttemptDropReason, ChunkRefusal, CutReason, DropReason};
 use domain::observation::{Observation, TransferEnd, TransferFault};
-use domain::{AssignmentId, ByteRange, Decision, Event, Input, Timestamp, TrackKey};
+use domain::{AssignmentId, ByteRange, Decision, Input, Timestamp, TrackKey};
 
 use crate::state::{Assignment, State, TrackPhase};
 use crate::{peer, schedule};
@@ -224,81 +224,70 @@ pub(crate) fn wake(state: &State) -> Option<Timestamp> {
     state.transfers.open.values().map(|open| overdue_at(state, open)).min()
 }
 
-pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
-    match event {
-        Event::Input(Input::Observation(Observation::TransferStarted { assignment, .. })) => {
-            if let Some(open) = state.transfers.open.get_mut(assignment) {
-                open.started = true;
-                open.progress_at = at;
-            }
+pub(crate) fn assigned(state: &mut State, id: AssignmentId, open: Assignment) {
+    let track = open.track;
+    state.transfers.last = id.0;
+    state.transfers.open.insert(id, open);
+    if let Some(track) = state.track_mut(track) {
+        track.phase = TrackPhase::Fetching(id);
+    }
+}
+
+pub(crate) fn started(state: &mut State, assignment: AssignmentId, at: Timestamp) {
+    if let Some(open) = state.transfers.open.get_mut(&assignment) {
+        open.started = true;
+        open.progress_at = at;
+    }
+}
+
+pub(crate) fn wait_extended(state: &mut State, assignment: AssignmentId, until: Timestamp) {
+    if let Some(open) = state.transfers.open.get_mut(&assignment) {
+        open.wait_until = until;
+    }
+}
+
+pub(crate) fn accepted(
+    state: &mut State,
+    track: TrackKey,
+    assignment: AssignmentId,
+    range: ByteRange,
+    digest: Digest,
+    at: Timestamp,
+) {
+    let Some(open) = state.transfers.open.get_mut(&assignment) else { return };
+    open.started = true;
+    open.progress_at = at;
+    let (source, size) = (open.source, open.size);
+    if let Some(track) = state.track_mut(track) {
+        track.held = range.end;
+        track.size = Some(size);
+        track.givers.insert(source);
+        if is_head(range, size) {
+            track.head = Some(digest);
         }
-        Event::Decision(Decision::WaitExtended { assignment, until, .. }) => {
-            if let Some(open) = state.transfers.open.get_mut(assignment) {
-                open.wait_until = *until;
-            }
-        }
-        Event::Decision(Decision::RangeAssigned {
-            track,
-            assignment,
-            source,
-            peer,
-            size,
-            range,
-            ..
-        }) => {
-            let wait_until = at.plus_ms(state.run.policy.queue_wait_ms);
-            state.transfers.last = assignment.0;
-            state.transfers.open.insert(
-                *assignment,
-                Assignment {
-                    track: *track,
-                    source: *source,
-                    peer: peer.clone(),
-                    size: *size,
-                    range: *range,
-                    started: false,
-                    progress_at: at,
-                    wait_until,
-                },
-            );
-            if let Some(track) = state.track_mut(*track) {
-                track.phase = TrackPhase::Fetching(*assignment);
-            }
-        }
-        Event::Decision(Decision::ChunkAccepted { track, assignment, range, digest }) => {
-            let Some(open) = state.transfers.open.get_mut(assignment) else { return };
-            open.started = true;
-            open.progress_at = at;
-            let (source, size) = (open.source, open.size);
-            if let Some(track) = state.track_mut(*track) {
-                track.held = range.end;
-                track.size = Some(size);
-                track.givers.insert(source);
-                if is_head(*range, size) {
-                    track.head = Some(*digest);
-                }
-            }
-        }
-        Event::Decision(Decision::AssignmentCut { track, assignment, .. }) => {
-            state.transfers.open.remove(assignment);
-            if let Some(track) = state.track_mut(*track)
-                && track.phase == TrackPhase::Fetching(*assignment)
-            {
-                track.phase = TrackPhase::Wanted;
-            }
-        }
-        Event::Decision(Decision::FileAssembled { track, .. }) => {
-            state.transfers.open.retain(|_, open| open.track != *track);
-            if let Some(track) = state.track_mut(*track) {
-                track.phase = TrackPhase::Examining;
-            }
-        }
-        Event::Decision(Decision::AttemptDropped { track, .. }) => {
-            state.transfers.open.retain(|_, open| open.track != *track);
-            if let Some(track) = state.track_mut(*track) {
-                track.start_over();
-            }
-        }
-        Event::Input(_) | Event::Decision(_) => {}
+    }
+}
+
+pub(crate) fn taken_back(state: &mut State, track: TrackKey, assignment: AssignmentId) {
+    state.transfers.open.remove(&assignment);
+    if let Some(track) = state.track_mut(track)
+        && track.phase == TrackPhase::Fetching(assignment)
+    {
+        track.phase = TrackPhase::Wanted;
+    }
+}
+
+pub(crate) fn assembled(state: &mut State, key: TrackKey) {
+    state.transfers.open.retain(|_, open| open.track != key);
+    if let Some(track) = state.track_mut(key) {
+        track.phase = TrackPhase::Examining;
+    }
+}
+
+/// The bytes held were given up.
+pub(crate) fn dropped(state: &mut State, key: TrackKey) {
+    state.transfers.open.retain(|_, open| open.track != key);
+    if let Some(track) = state.track_mut(key) {
+        track.start_over();
     }
 }

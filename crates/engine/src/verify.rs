@@ -1,12 +1,14 @@
 //! Whether an assembled file is what is wanted: it decodes, has the right length, and AcoustID names
 //! the wanted recording among those it sounds like. Refused content is remembered for good.
 
+use domain::chunk::Digest;
 use domain::decision::{DropReason, Refusal};
+use domain::id::AcoustId;
 use domain::media::{Codec, Examined};
 use domain::observation::{
     Examination, IdentityMatch, Lookup, LookupFault, Observation, PublishFault,
 };
-use domain::{Decision, Event, Input, Timestamp, TrackKey, library_path};
+use domain::{Decision, Input, Timestamp, TrackKey, library_path};
 
 use crate::source;
 use crate::state::{State, TrackJob, TrackPhase};
@@ -130,7 +132,7 @@ fn refuse(
     state: &State,
     key: TrackKey,
     track: &TrackJob,
-    digest: domain::chunk::Digest,
+    digest: Digest,
     reason: Refusal,
 ) -> Vec<Decision> {
     // Damage in a file of several givers may be of any of them; who is suspected again and again is
@@ -169,73 +171,71 @@ fn extension(codec: Codec, track: &TrackJob) -> &'static str {
     }
 }
 
-pub(crate) fn evolve(state: &mut State, event: &Event) {
-    match event {
-        Event::Input(Input::Observation(Observation::FileExamined {
-            track,
+pub(crate) fn examined(
+    state: &mut State,
+    key: TrackKey,
+    attempt: u16,
+    digest: Digest,
+    outcome: &Examination,
+) {
+    let Some(track) = state.track_mut(key) else { return };
+    if track.attempt != attempt || track.phase != TrackPhase::Examining {
+        return;
+    }
+    track.digest = Some(digest);
+    if let Examination::Music(music) = outcome {
+        track.examined = Some(music.clone());
+        track.phase = TrackPhase::Identifying;
+    }
+}
+
+pub(crate) fn discarded(state: &mut State, key: TrackKey, attempt: u16) {
+    if let Some(track) = state.track_mut(key) {
+        track.trash.remove(&attempt);
+    }
+}
+
+pub(crate) fn verified(state: &mut State, key: TrackKey, acoustid: AcoustId, path: &str) {
+    if let Some(track) = state.track_mut(key) {
+        track.phase = TrackPhase::Publishing;
+        track.acoustid = Some(acoustid);
+        track.path = Some(path.to_owned());
+    }
+}
+
+pub(crate) fn refused(state: &mut State, key: TrackKey, digest: Digest, reason: &Refusal) {
+    let Some(about) = state.recording(key).map(|wanted| reason.about(wanted)) else { return };
+    let Some(track) = state.track_mut(key) else { return };
+    let (size, head) = (track.size, track.head);
+    track.start_over();
+    if reason.is_of_the_music() {
+        track.refused_sizes.extend(size);
+        let head = size.zip(head).map(|(size, head)| (about, size, head));
+        state.refused.heads.extend(head);
+    }
+    state.refused.whole.insert((about, digest));
+}
+
+pub(crate) fn completed(state: &mut State, key: TrackKey, attempt: u16, path: &str) {
+    if let Some(track) = state.track_mut(key) {
+        // What it took to get here is in the log; the engine needs it no more.
+        *track = TrackJob {
+            phase: TrackPhase::Completed,
             attempt,
-            digest,
-            outcome,
-        })) => {
-            let Some(track) = state.track_mut(*track) else { return };
-            if track.attempt != *attempt || track.phase != TrackPhase::Examining {
-                return;
-            }
-            track.digest = Some(*digest);
-            if let Examination::Music(music) = outcome {
-                track.examined = Some(music.clone());
-                track.phase = TrackPhase::Identifying;
-            }
-        }
-        Event::Input(Input::Observation(Observation::FileDiscarded { track, attempt })) => {
-            if let Some(track) = state.track_mut(*track) {
-                track.trash.remove(attempt);
-            }
-        }
-        Event::Decision(Decision::TrackVerified { track, acoustid, path, .. }) => {
-            if let Some(track) = state.track_mut(*track) {
-                track.phase = TrackPhase::Publishing;
-                track.acoustid = Some(*acoustid);
-                track.path = Some(path.clone());
-            }
-        }
-        Event::Decision(Decision::TrackRefused { track, digest, reason, .. }) => {
-            let Some(about) = state.recording(*track).map(|wanted| reason.about(wanted)) else {
-                return;
-            };
-            let Some(job) = state.track_mut(*track) else { return };
-            let (size, head) = (job.size, job.head);
-            job.start_over();
-            if reason.is_of_the_music() {
-                job.refused_sizes.extend(size);
-                let head = size.zip(head).map(|(size, head)| (about, size, head));
-                state.refused.heads.extend(head);
-            }
-            state.refused.whole.insert((about, *digest));
-        }
-        Event::Decision(Decision::TrackCompleted { track, attempt, path }) => {
-            if let Some(track) = state.track_mut(*track) {
-                // What it took to get here is in the log; the engine needs it no more.
-                *track = TrackJob {
-                    phase: TrackPhase::Completed,
-                    attempt: *attempt,
-                    held: track.held,
-                    path: Some(path.clone()),
-                    trash: std::mem::take(&mut track.trash),
-                    ..TrackJob::default()
-                };
-                track.trash.insert(*attempt);
-            }
-        }
-        Event::Input(_) | Event::Decision(_) => {}
+            held: track.held,
+            path: Some(path.to_owned()),
+            trash: std::mem::take(&mut track.trash),
+            ..TrackJob::default()
+        };
+        track.trash.insert(attempt);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use domain::media::AudioFault;
+    use domain::{Input, TrackKey};
 
-    use super::*;
     use crate::testing::*;
 
     const TRACK: TrackKey = TrackKey { job: domain::JobId(1), index: 0 };
