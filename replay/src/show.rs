@@ -49,6 +49,7 @@ pub fn show<E: std::error::Error + 'static>(
 mod tests {
     use std::convert::Infallible;
 
+    use domain::decision::ResumedBy;
     use domain::{Command, Decision, Input, Observation, ReleaseId, Seq, Timestamp};
 
     use super::*;
@@ -58,7 +59,8 @@ mod tests {
         let add = Event::Input(Input::Command(Command::AddJob { release }));
         let added = |job| Event::Decision(Decision::JobAdded { job: JobId(job), release });
         let woken = Event::Input(Input::Observation(Observation::DeadlineReached));
-        let resumed = |job| Event::Decision(Decision::JobResumed { job: JobId(job) });
+        let resumed =
+            |job| Event::Decision(Decision::JobResumed { job: JobId(job), by: ResumedBy::Person });
         let events = [
             (1, add.clone()),
             (1, added(1)),

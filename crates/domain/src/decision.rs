@@ -496,6 +496,19 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The recording that the refusal is about: the file may well be right for another. `None` when it
+    /// is right for nothing.
+    #[must_use]
+    pub const fn about(&self, wanted: RecordingId) -> Option<RecordingId> {
+        match self {
+            Self::Audio(_) | Self::Untaggable(_) => None,
+            Self::WrongDuration { .. }
+            | Self::WrongRecording { .. }
+            | Self::Unidentified
+            | Self::KnownBad => Some(wanted),
+        }
+    }
+
     /// True when the fault is of the music itself, so that any file that begins alike has it too.
     /// Damage is of one copy: another of the same size and beginning may be whole.
     #[must_use]

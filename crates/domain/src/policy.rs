@@ -24,7 +24,9 @@ pub struct Policy {
     pub search_repeat_ms: u64,
     /// Longest wait between two searches for one track, in milliseconds.
     pub search_repeat_most_ms: u64,
-    /// Sources remembered for one track.
+    /// The same query is not sent again within this time, whoever asks for it, in milliseconds.
+    pub search_again_least_ms: u64,
+    /// Usable sources remembered for one track.
     pub sources_per_track: u32,
     /// Larger files are not taken for tracks, in bytes.
     pub largest_file_bytes: u64,
@@ -48,8 +50,11 @@ pub struct Policy {
     pub lookup_retry_ms: u64,
     /// Longest wait between two lookups of one thing, in milliseconds.
     pub lookup_retry_most_ms: u64,
-    /// How long a job pauses when the disk is full, in milliseconds.
+    /// How long a job pauses at first when the disk refuses, in milliseconds; doubles up to
+    /// [`Self::disk_retry_most_ms`] until a track is completed.
     pub disk_retry_ms: u64,
+    /// Longest pause of a job for the disk, in milliseconds.
+    pub disk_retry_most_ms: u64,
     /// Largest difference between a file's length and the track's, in milliseconds.
     pub duration_tolerance_ms: u64,
     /// Lowest AcoustID score that proves a recording.
@@ -68,9 +73,10 @@ impl Default for Policy {
             gather_ms: 2_000,
             search_repeat_ms: 600_000,
             search_repeat_most_ms: 6 * 3_600_000,
+            search_again_least_ms: 120_000,
             sources_per_track: 64,
             largest_file_bytes: 4 << 30,
-            transfers: 32,
+            transfers: 100,
             transfers_per_peer: 2,
             // Design: rescue mode, triggers 1 and 3.
             stall_after_ms: 120_000,
@@ -81,6 +87,7 @@ impl Default for Policy {
             lookup_retry_ms: 2_000,
             lookup_retry_most_ms: 60_000,
             disk_retry_ms: 60_000,
+            disk_retry_most_ms: 1_800_000,
             // Design: section 1.1, fuzzy matching.
             duration_tolerance_ms: 3_000,
             identity_least: Ppm(500_000),

@@ -1,7 +1,6 @@
 //! Which effect a decision asks for: the only place. After a restart, [`unanswered`] asks again for
 //! whatever has no answer yet; doing an effect twice does no harm.
 
-use domain::chunk::Digest;
 use domain::decision::CutReason;
 use domain::effect::Tags;
 use domain::observation::Lookup;
@@ -62,7 +61,7 @@ pub(crate) fn of(state: &State, decision: &Decision, out: &mut Vec<Effect>) {
             out.push(Effect::Share { path: path.clone() });
             out.push(Effect::Discard { track: *track, attempt: *attempt });
         }
-        Decision::JobResumed { job } => {
+        Decision::JobResumed { job, by: _ } => {
             if let Some(held) = state.job(*job) {
                 verifying(state, *job, held, out);
             }
@@ -176,14 +175,14 @@ fn publish(state: &State, key: TrackKey) -> Option<Effect> {
     Some(Effect::Publish {
         track: key,
         attempt: track.attempt,
-        digest: track.digest.unwrap_or(Digest([0; 32])),
+        digest: track.digest.expect("a verified file was examined"),
         path: track.path.clone()?,
         tags: Box::new(Tags {
             release,
             track: wanted.clone(),
             tracks_on_medium: u16::try_from(target.tracks_on_medium(wanted.medium))
                 .unwrap_or(u16::MAX),
-            acoustid: track.acoustid?,
+            acoustid: track.acoustid.expect("a verified file was identified"),
         }),
     })
 }

@@ -2,9 +2,11 @@
 //! this one.
 
 use domain::command::Command;
-use domain::decision::{CommandRefusal, HoldReason, JobFailure};
-use domain::observation::{Lookup, Observation, TransferEnd, TransferFault};
-use domain::{Decision, Event, Input, JobId, Timestamp};
+use domain::decision::{CommandRefusal, HoldReason, JobFailure, ResumedBy};
+use domain::observation::{
+    DiskFault, Lookup, LookupFault, Observation, PublishFault, TransferEnd, TransferFault,
+};
+use domain::{Decision, Event, Input, JobId, Timestamp, TrackKey};
 
 use crate::lookup;
 use crate::state::{Hold, Job, JobPhase, State, TrackJob, TrackPhase};
@@ -31,7 +33,9 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
         },
         Input::Command(Command::RetryJob { job: id }) => match state.job(*id) {
             None => refuse(CommandRefusal::UnknownJob(*id)),
-            Some(job) if is_waiting(state, *id, job) => vec![Decision::JobResumed { job: *id }],
+            Some(job) if is_waiting(state, *id, job, at) => {
+                vec![Decision::JobResumed { job: *id, by: ResumedBy::Person }]
+            }
             Some(job) if job.phase.is_over() => refuse(CommandRefusal::JobOver(*id)),
             Some(_) => refuse(CommandRefusal::NothingToRetry(*id)),
         },
@@ -44,21 +48,38 @@ fn refuse(reason: CommandRefusal) -> Vec<Decision> {
 }
 
 /// Whether a person's "try again" would change anything.
-fn is_waiting(state: &State, id: JobId, job: &Job) -> bool {
+fn is_waiting(state: &State, id: JobId, job: &Job, at: Timestamp) -> bool {
+    let rests = |track: &TrackJob| {
+        track.phase == TrackPhase::Wanted
+            && track.usable().any(|(_, source)| {
+                state.peers.get(&source.peer).is_some_and(|peer| peer.rest_until > at)
+            })
+    };
+    let deferred = state
+        .lookups
+        .iter()
+        .any(|(lookup, waiting)| lookup::job_of(lookup) == id && waiting.until.is_some());
     job.phase == JobPhase::Failed
         || job.hold.is_some()
-        || job.tracks.iter().any(|track| track.search_at.is_some())
-        || state
-            .lookups
-            .iter()
-            .any(|(lookup, waiting)| lookup::job_of(lookup) == id && waiting.until.is_some())
+        || deferred
+        || (job.is_working()
+            && job.tracks.iter().any(|track| track.search_at.is_some() || rests(track)))
 }
 
 fn observe(state: &State, seen: &Observation, at: Timestamp) -> Vec<Decision> {
-    let retry_disk = at.plus_ms(state.run.policy.disk_retry_ms);
     let hold = |job: JobId, reason: HoldReason, until: Option<Timestamp>| {
-        let held = state.job(job).is_some_and(|job| job.phase.is_over() || job.hold.is_some());
+        let held = state.job(job).is_none_or(|job| job.phase.is_over() || job.hold.is_some());
         if held { Vec::new() } else { vec![Decision::JobHeld { job, reason, until }] }
+    };
+    let pause = |job: JobId, fault: &DiskFault| {
+        let policy = &state.run.policy;
+        let pauses = state.job(job).map_or(0, |job| job.pauses);
+        let wait = policy.disk_retry_ms.saturating_mul(1 << pauses.min(16));
+        let until = at.plus_ms(wait.min(policy.disk_retry_most_ms));
+        hold(job, HoldReason::Disk(fault.clone()), Some(until))
+    };
+    let is_in = |key: TrackKey, attempt: u16, phase: TrackPhase| {
+        state.track(key).is_some_and(|track| track.attempt == attempt && track.phase == phase)
     };
     match seen {
         // A new run may come with more space or another key, so whatever waited is tried again.
@@ -66,7 +87,7 @@ fn observe(state: &State, seen: &Observation, at: Timestamp) -> Vec<Decision> {
             .jobs
             .iter()
             .filter(|(_, job)| !job.phase.is_over() && job.hold.is_some())
-            .map(|(id, _)| Decision::JobResumed { job: *id })
+            .map(|(id, _)| Decision::JobResumed { job: *id, by: ResumedBy::Start })
             .collect(),
         Observation::ReleaseFetched { job: id, target } if target.tracks.is_empty() => {
             match state.job(*id) {
@@ -77,6 +98,7 @@ fn observe(state: &State, seen: &Observation, at: Timestamp) -> Vec<Decision> {
             }
         }
         Observation::LookupFailed { lookup, fault } if !fault.is_passing() => {
+            // What was deferred for it is not a matter of the job.
             if !state.lookups.contains_key(lookup) {
                 return Vec::new();
             }
@@ -84,6 +106,12 @@ fn observe(state: &State, seen: &Observation, at: Timestamp) -> Vec<Decision> {
                 Lookup::Release { job } => {
                     let reason = JobFailure::Release(fault.clone());
                     vec![Decision::JobFailed { job: *job, reason }]
+                }
+                // The file cannot be looked up: that is judged in `verify`.
+                Lookup::Identity { .. }
+                    if matches!(fault, LookupFault::NotFound | LookupFault::Malformed(_)) =>
+                {
+                    Vec::new()
                 }
                 Lookup::Identity { track, .. } => {
                     hold(track.job, HoldReason::Lookup(fault.clone()), None)
@@ -94,11 +122,16 @@ fn observe(state: &State, seen: &Observation, at: Timestamp) -> Vec<Decision> {
             track,
             assignment,
             end: TransferEnd::Failed(TransferFault::Disk(fault)),
-        } if state.transfers.open.contains_key(assignment) => {
-            hold(track.job, HoldReason::Disk(fault.clone()), Some(retry_disk))
+        } if state.transfers.open.contains_key(assignment) => pause(track.job, fault),
+        Observation::ExamineFailed { track, attempt, fault }
+            if is_in(*track, *attempt, TrackPhase::Examining) =>
+        {
+            pause(track.job, fault)
         }
-        Observation::PublishFailed { track, fault } => {
-            hold(track.job, HoldReason::Disk(fault.clone()), Some(retry_disk))
+        Observation::PublishFailed { track, attempt, fault: PublishFault::Disk(fault) }
+            if is_in(*track, *attempt, TrackPhase::Publishing) =>
+        {
+            pause(track.job, fault)
         }
         _ => Vec::new(),
     }
@@ -111,7 +144,7 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
             continue;
         }
         if job.hold.and_then(|hold| hold.until).is_some_and(|until| until <= at) {
-            return vec![Decision::JobResumed { job: *id }];
+            return vec![Decision::JobResumed { job: *id, by: ResumedBy::Pause }];
         }
         if job.phase == JobPhase::Active
             && !job.tracks.is_empty()
@@ -148,6 +181,7 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
                 release: *release,
                 phase: JobPhase::LookingUp,
                 hold: None,
+                pauses: 0,
                 target: None,
                 tracks: Vec::new(),
                 album_searched: false,
@@ -155,9 +189,15 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
             state.jobs.insert(*job, added);
         }
         Event::Decision(Decision::JobHeld { job, until, .. }) => {
-            with(state, *job, |job| job.hold = Some(Hold { until: *until }));
+            with(state, *job, |job| {
+                job.hold = Some(Hold { until: *until });
+                job.pauses = job.pauses.saturating_add(1);
+            });
         }
-        Event::Decision(Decision::JobResumed { job }) => with(state, *job, |job| {
+        Event::Decision(Decision::TrackCompleted { track, .. }) => {
+            with(state, track.job, |job| job.pauses = 0);
+        }
+        Event::Decision(Decision::JobResumed { job, by: _ }) => with(state, *job, |job| {
             job.hold = None;
             if job.phase == JobPhase::Failed {
                 job.phase = JobPhase::LookingUp;
@@ -191,8 +231,6 @@ fn with(state: &mut State, id: JobId, change: impl FnOnce(&mut Job)) {
 
 #[cfg(test)]
 mod tests {
-    use domain::observation::LookupFault;
-
     use super::*;
     use crate::testing::*;
 

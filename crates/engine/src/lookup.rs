@@ -1,6 +1,7 @@
 //! Metadata lookups: planned, deferred when a service is busy, planned again. What a final failure
 //! means for a job is decided in [`crate::job`].
 
+use domain::decision::ResumedBy;
 use domain::observation::{Lookup, LookupFault, Observation};
 use domain::{Decision, Event, Input, JobId, Timestamp, TrackKey};
 
@@ -19,7 +20,11 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
     let Input::Observation(Observation::LookupFailed { lookup, fault }) = input else {
         return Vec::new();
     };
-    let Some(waiting) = state.lookups.get(lookup).filter(|_| fault.is_passing()) else {
+    // An answer that makes no sense for one file may make sense again later; for a release it is
+    // shown to a person.
+    let garbled = matches!((lookup, fault), (Lookup::Identity { .. }, LookupFault::Malformed(_)));
+    let passing = fault.is_passing() || garbled;
+    let Some(waiting) = state.lookups.get(lookup).filter(|_| passing) else {
         return Vec::new();
     };
     let policy = &state.run.policy;
@@ -87,7 +92,7 @@ pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
         Event::Decision(Decision::JobCancelled { job }) => {
             state.lookups.retain(|lookup, _| job_of(lookup) != *job);
         }
-        Event::Decision(Decision::JobResumed { job }) => {
+        Event::Decision(Decision::JobResumed { job, by: ResumedBy::Person | ResumedBy::Start }) => {
             for (lookup, waiting) in &mut state.lookups {
                 if job_of(lookup) == *job && waiting.until.is_some() {
                     waiting.until = Some(at);

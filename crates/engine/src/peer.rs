@@ -1,6 +1,7 @@
 //! What we know of peers: what they offered, what they gave, how they failed. Local only; nothing of
 //! it is ever told to anybody.
 
+use domain::decision::ResumedBy;
 use domain::observation::Observation;
 use domain::{Decision, Event, Input, PeerId, Timestamp};
 
@@ -80,6 +81,14 @@ pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
             let giver = state.transfers.open.values().find(|open| open.track == *track);
             if let Some(peer) = giver.map(|open| open.peer.clone()) {
                 state.peers.entry(peer).or_default().completed += 1;
+            }
+        }
+        Event::Decision(Decision::JobResumed { job, by: ResumedBy::Person }) => {
+            let sources = state.jobs.get(job).into_iter().flat_map(|job| &job.tracks);
+            for source in sources.flat_map(|track| &track.sources) {
+                if let Some(peer) = state.peers.get_mut(&source.peer) {
+                    peer.rest_until = peer.rest_until.min(at);
+                }
             }
         }
         Event::Decision(Decision::PeerRested { peer, until, .. }) => {

@@ -1,6 +1,7 @@
 //! What is searched for, and when: the album first, then each track that nobody offered, then again
 //! after ever longer waits. One budget governs all searches, whatever wants them.
 
+use domain::decision::ResumedBy;
 use domain::observation::Observation;
 use domain::{Decision, Event, Input, JobId, SearchId, Timestamp, TrackKey};
 
@@ -162,7 +163,8 @@ pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
                 Some(key) => {
                     if let Some(track) = state.track_mut(*key) {
                         track.searched = true;
-                        track.searches += 1;
+                        track.searched_at = Some(at);
+                        track.searches = track.searches.saturating_add(1);
                         track.search_at = None;
                         track.gather_until = gather_until;
                     }
@@ -175,14 +177,21 @@ pub(crate) fn evolve(state: &mut State, event: &Event, at: Timestamp) {
                 track.search_at = Some(*until);
             }
         }
-        Event::Decision(Decision::JobResumed { job }) => {
+        // Only a person may shorten the wait, and not so far that a query is repeated at once.
+        Event::Decision(Decision::JobResumed { job, by: ResumedBy::Person }) => {
+            let least = state.run.policy.search_again_least_ms;
             if let Some(job) = state.jobs.get_mut(job) {
-                for track in &mut job.tracks {
-                    track.searched = false;
-                    track.search_at = None;
+                for track in job.tracks.iter_mut().filter(|track| track.search_at.is_some()) {
+                    track.search_at = track.searched_at.map(|sent| sent.plus_ms(least));
                 }
             }
         }
+        // Nobody waits for the answers any more.
+        Event::Decision(
+            Decision::JobCancelled { job }
+            | Decision::JobFailed { job, .. }
+            | Decision::JobCompleted { job },
+        ) => state.searches.open.retain(|_, open| open.job != *job),
         Event::Input(_) | Event::Decision(_) => {}
     }
 }

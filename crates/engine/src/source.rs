@@ -8,6 +8,9 @@ use domain::{Decision, Event, Input, SourceId, Timestamp, TrackKey};
 use crate::likeness;
 use crate::state::{Job, Source, Standing, State, TrackPhase};
 
+/// Sources of one track that are ever remembered, usable or not.
+const MOST_SOURCES: u32 = 1024;
+
 pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decision> {
     let Input::Observation(Observation::SearchAnswered { job: id, peer, files, .. }) = input else {
         return Vec::new();
@@ -36,7 +39,10 @@ pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decisio
             .filter(|d| matches!(d, Decision::SourceFound { track, .. } if *track == key))
             .count();
         let number = u32::try_from(track.sources.len() + found_now).unwrap_or(u32::MAX);
-        if twice || number >= state.run.policy.sources_per_track {
+        // Those that are gone do not stand in the way of new ones, up to a point.
+        let usable = track.usable().count() + found_now;
+        let full = usable >= state.run.policy.sources_per_track as usize || number >= MOST_SOURCES;
+        if twice || full {
             continue;
         }
         found.push(Decision::SourceFound {
@@ -54,7 +60,10 @@ pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decisio
 /// The one track that a file fits best; of equals the first.
 fn best_track(state: &State, job: &Job, file: &RemoteFile) -> Option<(u16, domain::score::Ppm)> {
     let target = job.target.as_ref()?;
-    if file.size == 0 || codec(&file.path).is_none() {
+    if file.size == 0
+        || file.size > state.run.policy.largest_file_bytes
+        || codec(&file.path).is_none()
+    {
         return None;
     }
     let tolerance = state.run.policy.duration_tolerance_ms;

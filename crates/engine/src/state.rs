@@ -8,8 +8,8 @@ use domain::id::AcoustId;
 use domain::media::Examined;
 use domain::observation::{Lookup, Observation};
 use domain::{
-    AssignmentId, ByteRange, Event, Input, JobId, PeerId, Policy, ReleaseId, SearchId, SourceId,
-    Target, Timestamp, TrackKey,
+    AssignmentId, ByteRange, Event, Input, JobId, PeerId, Policy, RecordingId, ReleaseId, SearchId,
+    SourceId, Target, Timestamp, TrackKey,
 };
 
 use crate::{job, lookup, peer, search, source, transfer, verify};
@@ -51,6 +51,8 @@ pub struct Job {
     pub phase: JobPhase,
     /// Set while it waits: when it goes on by itself, if it does.
     pub hold: Option<Hold>,
+    /// Pauses for the disk since the last completed track.
+    pub pauses: u32,
     /// The description of the release, once fetched.
     pub target: Option<Target>,
     /// One per track of the target.
@@ -118,6 +120,8 @@ pub struct TrackJob {
     pub refused_sizes: BTreeSet<u64>,
     /// Searches made for this track alone.
     pub searches: u32,
+    /// When the last of them was sent.
+    pub searched_at: Option<Timestamp>,
     /// Whether the last of them still has to be made something of.
     pub searched: bool,
     /// Until then answers are gathered before a source is chosen.
@@ -154,7 +158,7 @@ impl TrackJob {
     /// Forgets the file being assembled and starts with the next attempt.
     pub(crate) fn start_over(&mut self) {
         self.trash.insert(self.attempt);
-        self.attempt += 1;
+        self.attempt = self.attempt.saturating_add(1);
         self.phase = TrackPhase::Wanted;
         self.size = None;
         self.held = 0;
@@ -311,10 +315,25 @@ pub struct Peer {
 /// Content that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Refused {
-    /// Digests of whole files.
-    pub whole: BTreeSet<Digest>,
-    /// Size and digest of the first whole cell, to know such a file by its beginning.
-    pub heads: BTreeSet<(u64, Digest)>,
+    /// Digests of whole files, with the recording they are wrong for; `None` for any.
+    pub whole: BTreeSet<(Option<RecordingId>, Digest)>,
+    /// The same with size and digest of the first whole cell, to know such a file by its beginning.
+    pub heads: BTreeSet<(Option<RecordingId>, u64, Digest)>,
+}
+
+impl Refused {
+    /// Whether a file was refused, for this recording or for any.
+    #[must_use]
+    pub fn has(&self, recording: RecordingId, whole: Digest) -> bool {
+        self.whole.contains(&(Some(recording), whole)) || self.whole.contains(&(None, whole))
+    }
+
+    /// Whether a file that begins like this was refused, for this recording or for any.
+    #[must_use]
+    pub fn has_head(&self, recording: RecordingId, size: u64, head: Digest) -> bool {
+        self.heads.contains(&(Some(recording), size, head))
+            || self.heads.contains(&(None, size, head))
+    }
 }
 
 impl State {
@@ -344,6 +363,13 @@ impl State {
     #[must_use]
     pub fn job(&self, id: JobId) -> Option<&Job> {
         self.jobs.get(&id)
+    }
+
+    /// The recording that a track wants.
+    #[must_use]
+    pub fn recording(&self, key: TrackKey) -> Option<RecordingId> {
+        let target = self.job(key.job)?.target.as_ref()?;
+        Some(target.tracks.get(usize::from(key.index))?.recording)
     }
 
     /// A track by its key.

@@ -34,7 +34,7 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
             ]
         }
         Observation::ChunkArrived { track, assignment, range, digest, .. } => {
-            chunk(state, *track, *assignment, *range, *digest)
+            chunk(state, *track, *assignment, *range, *digest, at)
         }
         Observation::TransferEnded { track, assignment, end } => {
             let Some(open) = open(state, *track, *assignment) else { return Vec::new() };
@@ -75,19 +75,22 @@ fn chunk(
     assignment: AssignmentId,
     range: ByteRange,
     digest: Digest,
+    at: Timestamp,
 ) -> Vec<Decision> {
     let refuse = |reason| Decision::ChunkRefused { track, assignment, range, reason };
     let (Some(open), Some(job)) = (open(state, track, assignment), state.track(track)) else {
         return vec![refuse(ChunkRefusal::NotAssigned)];
     };
     if range.start != job.held || range.is_empty() || range.end > open.size {
-        return vec![
-            refuse(ChunkRefusal::NotNext),
-            cut(track, assignment, CutReason::BadContent),
-            drop_or_rest(state, open, TransferFault::ConnectionCut, Timestamp(0)).0,
-        ];
+        let (rested, dropped) = drop_or_rest(state, open, TransferFault::ConnectionCut, at);
+        let cut = cut(track, assignment, CutReason::BadContent);
+        return [refuse(ChunkRefusal::NotNext), cut, rested].into_iter().chain(dropped).collect();
     }
-    if is_head(range, open.size) && state.refused.heads.contains(&(open.size, digest)) {
+    let known_bad = is_head(range, open.size)
+        && state
+            .recording(track)
+            .is_some_and(|recording| state.refused.has_head(recording, open.size, digest));
+    if known_bad {
         return vec![
             refuse(ChunkRefusal::KnownBad),
             cut(track, assignment, CutReason::BadContent),
@@ -128,7 +131,8 @@ fn after_fault(
                 .track(track)
                 .and_then(|track| track.source(open.source))
                 .is_none_or(|source| source.resized);
-            if resized || held > 0 || size == 0 {
+            let too_large = size > state.run.policy.largest_file_bytes;
+            if resized || held > 0 || size == 0 || too_large {
                 let reason = DropReason::Failed(fault);
                 vec![Decision::SourceDropped { track, source: open.source, reason }]
             } else {

@@ -3,7 +3,9 @@
 
 use domain::decision::{DropReason, Refusal};
 use domain::media::{Codec, Examined};
-use domain::observation::{Examination, IdentityMatch, Observation};
+use domain::observation::{
+    Examination, IdentityMatch, Lookup, LookupFault, Observation, PublishFault,
+};
 use domain::{Decision, Event, Input, Timestamp, TrackKey, library_path};
 
 use crate::source;
@@ -14,7 +16,10 @@ pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decisio
     match seen {
         Observation::FileExamined { track: key, attempt, digest, outcome } => {
             let Some(track) = present(state, *key, *attempt) else { return Vec::new() };
-            let reason = if state.refused.whole.contains(digest) {
+            let known = state
+                .recording(*key)
+                .is_some_and(|recording| state.refused.has(recording, *digest));
+            let reason = if known {
                 Some(Refusal::KnownBad)
             } else {
                 match outcome {
@@ -24,7 +29,7 @@ pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decisio
             };
             match (reason, track.phase) {
                 (Some(reason), TrackPhase::Examining | TrackPhase::Identifying) => {
-                    refuse(*key, track, *digest, reason)
+                    refuse(state, *key, track, *digest, reason)
                 }
                 _ => Vec::new(),
             }
@@ -36,8 +41,33 @@ pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decisio
             }
             judge(state, *key, track, matches)
         }
-        Observation::FilePublished { track: key, path, .. } => match state.track(*key) {
-            Some(track) if track.phase == TrackPhase::Publishing => {
+        Observation::LookupFailed {
+            lookup: Lookup::Identity { track: key, attempt },
+            fault: LookupFault::NotFound,
+        } => {
+            let Some(track) = present(state, *key, *attempt) else { return Vec::new() };
+            match (track.phase, track.digest) {
+                (TrackPhase::Identifying, Some(digest)) => {
+                    refuse(state, *key, track, digest, Refusal::Unidentified)
+                }
+                _ => Vec::new(),
+            }
+        }
+        Observation::PublishFailed {
+            track: key,
+            attempt,
+            fault: PublishFault::Untaggable(detail),
+        } => {
+            let Some(track) = present(state, *key, *attempt) else { return Vec::new() };
+            match (track.phase, track.digest) {
+                (TrackPhase::Publishing, Some(digest)) => {
+                    refuse(state, *key, track, digest, Refusal::Untaggable(detail.clone()))
+                }
+                _ => Vec::new(),
+            }
+        }
+        Observation::FilePublished { track: key, attempt, path, .. } => match state.track(*key) {
+            Some(track) if track.phase == TrackPhase::Publishing && track.attempt == *attempt => {
                 vec![Decision::TrackCompleted {
                     track: *key,
                     attempt: track.attempt,
@@ -93,20 +123,24 @@ fn judge(
         Some((score, found)) => Refusal::WrongRecording { found, score },
         None => Refusal::Unidentified,
     };
-    refuse(key, track, digest, reason)
+    refuse(state, key, track, digest, reason)
 }
 
 fn refuse(
+    state: &State,
     key: TrackKey,
     track: &TrackJob,
     digest: domain::chunk::Digest,
     reason: Refusal,
 ) -> Vec<Decision> {
-    // Damage in a file of several givers may be of any of them.
+    // Damage in a file of several givers may be of any of them; who is suspected again and again is
+    // not innocent.
     let certain = reason.is_of_the_music() || track.givers.len() < 2;
+    let most = state.run.policy.source_failures;
+    let suspected = |source| track.source(source).map_or(0, |source| source.suspicions);
     let refused = Decision::TrackRefused { track: key, attempt: track.attempt, digest, reason };
     let blamed = track.givers.iter().map(|source| {
-        if certain {
+        if certain || suspected(*source) + 1 >= most {
             let reason = DropReason::Refused;
             Decision::SourceDropped { track: key, source: *source, reason }
         } else {
@@ -166,14 +200,18 @@ pub(crate) fn evolve(state: &mut State, event: &Event) {
             }
         }
         Event::Decision(Decision::TrackRefused { track, digest, reason, .. }) => {
+            let Some(about) = state.recording(*track).map(|wanted| reason.about(wanted)) else {
+                return;
+            };
             let Some(job) = state.track_mut(*track) else { return };
             let (size, head) = (job.size, job.head);
             job.start_over();
             if reason.is_of_the_music() {
                 job.refused_sizes.extend(size);
-                state.refused.heads.extend(size.zip(head));
+                let head = size.zip(head).map(|(size, head)| (about, size, head));
+                state.refused.heads.extend(head);
             }
-            state.refused.whole.insert(*digest);
+            state.refused.whole.insert((about, *digest));
         }
         Event::Decision(Decision::TrackCompleted { track, attempt, path }) => {
             if let Some(track) = state.track_mut(*track) {

@@ -247,6 +247,7 @@ fn fold_observation(
         | Observation::TransferStarted { .. }
         | Observation::OverlapCompared { .. }
         | Observation::FileExamined { .. }
+        | Observation::ExamineFailed { .. }
         | Observation::StagingLost { .. }
         | Observation::RecordingIdentified { .. }
         | Observation::FilePublished { .. }

@@ -8,8 +8,8 @@ use domain::chunk::{ByteRange, Digest, cell_end};
 use domain::id::{AcoustId, ArtistId, TrackId};
 use domain::media::{AudioFault, Codec, CodecProfile, Examined, Fingerprint};
 use domain::observation::{
-    DiskFault, Examination, IdentityMatch, Lookup, LookupFault, Observation, RemoteFile,
-    TransferEnd, TransferFault,
+    DiskFault, Examination, IdentityMatch, Lookup, LookupFault, Observation, PublishFault,
+    RemoteFile, TransferEnd, TransferFault,
 };
 use domain::score::Ppm;
 use domain::target::{Credit, Target, Track};
@@ -335,13 +335,18 @@ impl World {
                 let seen = match variant {
                     _ if self.disk_full > 0 => {
                         self.disk_full -= 1;
-                        Observation::PublishFailed { track, fault: DiskFault::Full }
+                        Observation::PublishFailed {
+                            track,
+                            attempt,
+                            fault: PublishFault::Disk(DiskFault::Full),
+                        }
                     }
                     Some(variant) => {
                         self.library.insert(path.clone(), variant);
                         let size = self.variants[variant as usize].size;
                         Observation::FilePublished {
                             track,
+                            attempt,
                             path,
                             size,
                             digest: whole(variant ^ variant << 16),

@@ -1,5 +1,6 @@
 //! What can be followed over a socket: a job's progress, and its events without a gap.
 
+use domain::decision::ResumedBy;
 use domain::observation::Observation;
 use domain::{Decision, Input, JobId};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use crate::socket::Client;
 use crate::views::{add, decide};
 
 fn resume(node: &Node, job: u32) {
-    let decisions = [Decision::JobResumed { job: JobId(job) }];
+    let decisions = [Decision::JobResumed { job: JobId(job), by: ResumedBy::Person }];
     node.happens(Input::Observation(Observation::DeadlineReached), &decisions);
 }
 

@@ -1,6 +1,6 @@
 //! GraphQL over HTTP: what is answered, under which status, and what the limits are.
 
-use domain::decision::CommandRefusal;
+use domain::decision::{CommandRefusal, ResumedBy};
 use domain::{Command, Decision, JobId};
 use serde_json::{Value, json};
 
@@ -17,7 +17,9 @@ fn decide(command: &Command) -> Vec<Decision> {
         }
         Command::AddJob { .. } => refused(CommandRefusal::Duplicate(JobId(1))),
         Command::CancelJob { job: JobId(1) } => refused(CommandRefusal::JobOver(JobId(1))),
-        Command::RetryJob { job: JobId(1) } => vec![Decision::JobResumed { job: JobId(1) }],
+        Command::RetryJob { job: JobId(1) } => {
+            vec![Decision::JobResumed { job: JobId(1), by: ResumedBy::Person }]
+        }
         Command::CancelJob { job } | Command::RetryJob { job } => {
             refused(CommandRefusal::UnknownJob(*job))
         }

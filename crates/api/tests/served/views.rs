@@ -1,5 +1,6 @@
 //! What can be read: jobs, what happened in them, the node, and a history as a file.
 
+use domain::decision::ResumedBy;
 use domain::observation::Observation;
 use domain::{Command, Decision, Input, JobId, Policy, ReleaseId, Seq};
 use eventlog::history::{Header, HistoryReader};
@@ -14,7 +15,9 @@ pub fn decide(command: &Command) -> Vec<Decision> {
             vec![Decision::JobAdded { job: JobId(release.0[0].into()), release: *release }]
         }
         Command::CancelJob { job } => vec![Decision::JobCancelled { job: *job }],
-        Command::RetryJob { job } => vec![Decision::JobResumed { job: *job }],
+        Command::RetryJob { job } => {
+            vec![Decision::JobResumed { job: *job, by: ResumedBy::Person }]
+        }
     }
 }
 
@@ -102,7 +105,7 @@ async fn events_of_a_job_are_the_ones_about_it_and_their_causes() {
     add(&node, 2).await;
     let seq = node.happens(
         Input::Observation(Observation::DeadlineReached),
-        &[Decision::JobResumed { job: JobId(1) }],
+        &[Decision::JobResumed { job: JobId(1), by: ResumedBy::Person }],
     );
     assert_eq!(seq, Seq(6));
     let page = |after: &str, first: usize| {

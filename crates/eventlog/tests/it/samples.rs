@@ -4,13 +4,13 @@
 use domain::chunk::Digest;
 use domain::decision::{
     AttemptDropReason, Choice, ChunkRefusal, CommandRefusal, CutReason, DropReason, HoldReason,
-    JobFailure, Refusal,
+    JobFailure, Refusal, ResumedBy,
 };
 use domain::id::{AcoustId, ArtistId, ReleaseGroupId, TrackId};
 use domain::media::{AudioFault, Codec, CodecProfile, Examined, Fingerprint};
 use domain::observation::{
-    DiskFault, Examination, IdentityMatch, Lookup, LookupFault, RemoteFile, SessionEnd,
-    TransferEnd, TransferFault,
+    DiskFault, Examination, IdentityMatch, Lookup, LookupFault, PublishFault, RemoteFile,
+    SessionEnd, TransferEnd, TransferFault,
 };
 use domain::score::Ppm;
 use domain::target::Credit;
@@ -138,8 +138,9 @@ samples! { observations, Observation:
             acoustid: AcoustId([0x33; 16]), score: Ppm(987_654), recordings: vec![RecordingId([0x22; 16])]
         }]
     },
-    FilePublished => { track: TRACK, path: text("Ada/An album/02.flac"), size: 30_001_000, digest: DIGEST },
-    PublishFailed => { track: TRACK, fault: DiskFault::Full },
+    ExamineFailed => { track: TRACK, attempt: 2, fault: DiskFault::Full },
+    FilePublished => { track: TRACK, attempt: 2, path: text("Ada/An album/02.flac"), size: 30_001_000, digest: DIGEST },
+    PublishFailed => { track: TRACK, attempt: 2, fault: PublishFault::Disk(DiskFault::Full) },
     FileDiscarded => { track: TRACK, attempt: 2 },
     UploadEnded => { peer: peer(), path: text("shared/x.flac"), sent_bytes: 77, complete: false },
     DeadlineReached => {},
@@ -151,7 +152,7 @@ samples! { decisions, Decision:
     LookupPlanned => { lookup: Lookup::Identity { track: TRACK, attempt: 2 } },
     LookupDeferred => { lookup: Lookup::Release { job: JOB }, fault: LookupFault::NotFound, until: UNTIL },
     JobHeld => { job: JOB, reason: HoldReason::Disk(DiskFault::Full), until: Some(UNTIL) },
-    JobResumed => { job: JOB },
+    JobResumed => { job: JOB, by: ResumedBy::Pause },
     JobFailed => { job: JOB, reason: JobFailure::NoTracks },
     JobCancelled => { job: JOB },
     JobCompleted => { job: JOB },
@@ -208,7 +209,9 @@ fn inner_enums(out: &mut Vec<(String, Event)>) {
     let lookup = Lookup::Release { job: JOB };
     let unlooked = |fault| seen(Observation::LookupFailed { lookup, fault });
     let asked = |lookup| Event::Decision(Decision::LookupPlanned { lookup });
-    let unpublished = |fault| seen(Observation::PublishFailed { track: TRACK, fault });
+    let unread = |fault| seen(Observation::ExamineFailed { track: TRACK, attempt: 2, fault });
+    let unpublished = |fault| seen(Observation::PublishFailed { track: TRACK, attempt: 2, fault });
+    let resumed = |by| Event::Decision(Decision::JobResumed { job: JOB, by });
     let examined = |outcome| {
         seen(Observation::FileExamined { track: TRACK, attempt: 2, digest: DIGEST, outcome })
     };
@@ -222,6 +225,7 @@ fn inner_enums(out: &mut Vec<(String, Event)>) {
     inner!(out, SessionEnd, closed, [
         Refused => SessionEnd::Refused(text("INVALIDPASS")),
         Kicked => SessionEnd::Kicked,
+        CannotListen => SessionEnd::CannotListen(text("port 2234 is in use")),
         Lost => SessionEnd::Lost(text("reset")),
     ]);
     inner!(out, Lookup, asked, [
@@ -248,7 +252,16 @@ fn inner_enums(out: &mut Vec<(String, Event)>) {
         Disk => TransferFault::Disk(DiskFault::Full),
         SessionClosed => TransferFault::SessionClosed,
     ]);
-    inner!(out, DiskFault, unpublished, [
+    inner!(out, PublishFault, unpublished, [
+        Disk => PublishFault::Disk(DiskFault::Full),
+        Untaggable => PublishFault::Untaggable(text("broken header")),
+    ]);
+    inner!(out, ResumedBy, resumed, [
+        Person => ResumedBy::Person,
+        Pause => ResumedBy::Pause,
+        Start => ResumedBy::Start,
+    ]);
+    inner!(out, DiskFault, unread, [
         Full => DiskFault::Full,
         Other => DiskFault::Other(text("read-only")),
     ]);
@@ -328,6 +341,7 @@ fn reasons(out: &mut Vec<(String, Event)>) {
         Audio => Refusal::Audio(AudioFault::NotDecodable(text("zip"))),
         WrongDuration => Refusal::WrongDuration { expected_ms: 1, actual_ms: 2 },
         WrongRecording => Refusal::WrongRecording { found: RecordingId([0x55; 16]), score: Ppm(9) },
+        Untaggable => Refusal::Untaggable(text("broken header")),
         Unidentified => Refusal::Unidentified,
         KnownBad => Refusal::KnownBad,
     ]);

@@ -109,6 +109,10 @@ fn track(
             sources.push(source(snapshot, SourceId(u32::from_be_bytes(id)), row, now)?);
         }
     }
+    let (reason, next_action) = match (row.state, row.reason) {
+        (TrackState::Wanted, None) => all_resting(&sources).unzip(),
+        (_, reason) => (reason, row.next_action),
+    };
     let refusals = snapshot.scan::<RefusalRow>(&track_key(REFUSAL, key))?;
     let refusals = refusals.into_iter().map(|(_, row)| RefusalView {
         digest: row.digest,
@@ -125,8 +129,8 @@ fn track(
         recording: row.recording,
         duration_ms: row.duration_ms,
         state: row.state,
-        reason: row.reason,
-        next_action: row.next_action,
+        reason,
+        next_action,
         attempt: row.attempt,
         held_bytes: row.held_bytes,
         size: row.size,
@@ -137,6 +141,29 @@ fn track(
         sources,
         refusals: refusals.collect(),
     })
+}
+
+/// Why a track is wanted and nobody is asked: everybody who has it is left alone for a while.
+fn all_resting(sources: &[SourceView]) -> Option<(String, String)> {
+    let mut soonest: Option<(Timestamp, &str)> = None;
+    for source in sources {
+        match source.state {
+            SourceState::Resting { until } => {
+                let reason = source.reason.as_deref().unwrap_or("it failed");
+                if soonest.is_none_or(|(before, _)| until < before) {
+                    soonest = Some((until, reason));
+                }
+            }
+            SourceState::Dropped | SourceState::SetAside => {}
+            SourceState::Candidate
+            | SourceState::Queued { .. }
+            | SourceState::Sending
+            | SourceState::Done => return None,
+        }
+    }
+    let (until, reason) = soonest?;
+    let next = format!("asked again at {}; retry the job to ask at once", until.rfc3339());
+    Some((format!("every source failed lately: {reason}"), next))
 }
 
 fn source(

@@ -56,7 +56,7 @@ fn observation(draft: &mut Draft<'_>, seen: &Observation, at: Timestamp) -> Fold
         Observation::SessionClosed { reason } => {
             let words = foreign::text(&reason.to_string());
             let closed = match reason {
-                SessionEnd::Lost(_) => Session::Lost(words),
+                SessionEnd::Lost(_) | SessionEnd::CannotListen(_) => Session::Lost(words),
                 SessionEnd::Refused(_) | SessionEnd::Kicked => Session::Ended(words),
             };
             session(draft, closed, at)
@@ -92,9 +92,17 @@ fn observation(draft: &mut Draft<'_>, seen: &Observation, at: Timestamp) -> Fold
                 end_assignment(draft, *track, *assignment, SourceState::Candidate, reason)
             }
         },
-        Observation::PublishFailed { track, fault } => self::track(draft, *track, |row| {
-            row.stand("it could not be put into the library", &fault.to_string());
-            row.next_action = Some("tried again when the job goes on".to_owned());
+        Observation::PublishFailed { track, attempt, fault } => self::track(draft, *track, |row| {
+            if row.attempt == *attempt && row.state == TrackState::Publishing {
+                row.stand("it could not be put into the library", &fault.to_string());
+                row.next_action = Some("tried again when the job goes on".to_owned());
+            }
+        }),
+        Observation::ExamineFailed { track, attempt, fault } => self::track(draft, *track, |row| {
+            if row.attempt == *attempt && row.state == TrackState::Examining {
+                row.stand("it could not be read from staging", &fault.to_string());
+                row.next_action = Some("tried again when the job goes on".to_owned());
+            }
         }),
         // What follows from these is told by decisions.
         Observation::LookupFailed { .. }
@@ -140,7 +148,7 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
             row.reason = Some(foreign::text(&reason.to_string()));
             row.next_action = Some(advice::after_hold(reason, *until));
         }),
-        Decision::JobResumed { job } => self::job(draft, *job, |row| {
+        Decision::JobResumed { job, by: _ } => self::job(draft, *job, |row| {
             row.finished_at = None;
             row.go(match (row.tracks, row.has_source) {
                 (0, _) => JobState::Queued,

@@ -2,7 +2,9 @@
 //! come from the engine, so they also hold what it would never conclude, such as news that comes late.
 
 use domain::chunk::{CHUNK_BYTES, Digest};
-use domain::decision::{AttemptDropReason, Choice, CutReason, DropReason, HoldReason, Refusal};
+use domain::decision::{
+    AttemptDropReason, Choice, CutReason, DropReason, HoldReason, Refusal, ResumedBy,
+};
 use domain::id::{AcoustId, TrackId};
 use domain::observation::{DiskFault, Lookup, LookupFault, SessionEnd, TransferEnd, TransferFault};
 use domain::score::Ppm;
@@ -289,7 +291,7 @@ fn hold_or_end(job: JobId, how: u64, until: Timestamp) -> Vec<Event> {
         },
         2 => Decision::JobCancelled { job },
         3 => Decision::JobCompleted { job },
-        _ => Decision::JobResumed { job },
+        _ => Decision::JobResumed { job, by: ResumedBy::Person },
     };
     vec![asked(Command::RetryJob { job }), so(decision)]
 }

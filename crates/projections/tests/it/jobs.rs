@@ -1,7 +1,9 @@
 //! What people see of a job, told as short histories.
 
 use domain::chunk::Digest;
-use domain::decision::{AttemptDropReason, CutReason, DropReason, HoldReason, JobFailure, Refusal};
+use domain::decision::{
+    AttemptDropReason, CutReason, DropReason, HoldReason, JobFailure, Refusal, ResumedBy,
+};
 use domain::id::AcoustId;
 use domain::observation::{DiskFault, Lookup, LookupFault, SessionEnd, TransferEnd, TransferFault};
 use domain::score::Ppm;
@@ -240,7 +242,10 @@ fn a_held_or_failed_job_says_what_to_do() {
             "check the key of the service in the configuration, then retry the job"
         )
     );
-    let resume = vec![asked(Command::RetryJob { job }), so(Decision::JobResumed { job })];
+    let resume = vec![
+        asked(Command::RetryJob { job }),
+        so(Decision::JobResumed { job, by: ResumedBy::Person }),
+    ];
     let resumed = with_job([hold, resume]);
     assert_eq!((resumed.head.state, told(&resumed)), (JobState::Searching, ("", "")));
 
