@@ -7,6 +7,9 @@ mod publish;
 mod search;
 mod transfer;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};

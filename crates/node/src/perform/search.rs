@@ -37,7 +37,7 @@ enum Pass {
 
 pub(super) async fn run(tools: &Tools, job: JobId, search: SearchId, query: &str, open_ms: u64) {
     let mut session = tools.session.clone();
-    let mut heard = Heard { users: HashSet::new(), files: 0, text: 0 };
+    let mut heard = Heard::default();
     loop {
         // A session that is down comes back; the search waits for it rather than come to nothing.
         let Ok(client) = session.wait_for(Option::is_some).await.map(|client| client.clone()) else {
@@ -94,6 +94,7 @@ async fn collect(
 }
 
 /// What one search has brought so far, in all sessions.
+#[derive(Default)]
 struct Heard {
     users: HashSet<String>,
     files: usize,
@@ -166,4 +167,62 @@ impl Heard {
 
 fn is_audio(path: &str) -> bool {
     path.rsplit_once('.').is_some_and(|(_, end)| Codec::from_extension(end).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use soulseek::{Attributes, RemoteFile as Offered};
+
+    use super::*;
+
+    fn answer(user: &str, files: usize, path: &str) -> SearchAnswer {
+        let file = |number| Offered {
+            path: format!("{number:04}{path}.flac"),
+            size: 1,
+            extension: "flac".into(),
+            attributes: Attributes::default(),
+        };
+        SearchAnswer {
+            user: user.into(),
+            files: (0..files).map(file).collect(),
+            private_files: Vec::new(),
+            free_slot: true,
+            speed: 1,
+            queue_length: 0,
+        }
+    }
+
+    /// Files and bytes of text that were passed on.
+    fn taken(seen: &[Observation]) -> (usize, usize) {
+        let files = seen.iter().flat_map(|seen| match seen {
+            Observation::SearchAnswered { files, .. } => files.as_slice(),
+            _ => &[],
+        });
+        files.fold((0, 0), |(count, text), file| (count + 1, text + file.path.len()))
+    }
+
+    #[test]
+    fn nobody_answers_a_search_twice_or_without_end() {
+        let mut heard = Heard::default();
+        let mut portions = |answer| heard.portions(JobId(1), SearchId(1), answer);
+        assert_eq!(taken(&portions(answer("ada", 3, ""))).0, 3);
+        assert_eq!(taken(&portions(answer("ada", 3, ""))).0, 0);
+        let rest: usize = (0..9)
+            .map(|user| taken(&portions(answer(&user.to_string(), 2_000, ""))).0)
+            .sum();
+        assert_eq!(rest, FILES_PER_SEARCH - 3);
+        assert!(heard.is_enough());
+    }
+
+    #[test]
+    fn long_paths_use_up_the_text_of_a_search() {
+        let mut heard = Heard::default();
+        let long = "x".repeat(900);
+        let text: usize = (0..9)
+            .map(|user| answer(&user.to_string(), 2_000, &long))
+            .map(|answer| taken(&heard.portions(JobId(1), SearchId(1), answer)).1)
+            .sum();
+        assert!(text <= TEXT_PER_SEARCH && text > TEXT_PER_SEARCH - 2 * LONGEST_PATH, "{text}");
+        assert!(heard.is_enough());
+    }
 }
