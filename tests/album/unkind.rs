@@ -3,6 +3,8 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::symlink;
 
+use domain::chunk::CHUNK_BYTES;
+use domain::{ByteRange, Event, Input, Observation, Policy};
 use loopback::album;
 use loopback::discs::Disc;
 use loopback::metadata_server::{Catalogue, Faults};
@@ -218,6 +220,85 @@ async fn a_port_in_use_is_named() {
     let error = Node::start(settings).await.err().unwrap();
     assert!(matches!(error, StartError::Api { .. }));
     assert!(error.to_string().contains(&taken.local_addr().unwrap().to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_others_could_reach_is_refused_before_anything_is_made() {
+    let world = World::empty(discs()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(dir.path(), &world, brisk());
+    settings.api = "0.0.0.0:0".parse().unwrap();
+    let error = Node::start(settings).await.err().unwrap();
+    assert!(matches!(error, StartError::NotLoopback(_)), "{error}");
+    assert!(error.to_string().contains("loopback"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_node_starts_again_at_once_where_it_was() {
+    let world = World::empty(discs()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(dir.path(), &world, brisk());
+    for _ in 0..3 {
+        let node = Node::start(settings.clone()).await.unwrap();
+        // The same port again: nobody of the node before may still listen at it.
+        settings.api = node.api();
+        // A connection that is kept open, as browsers do.
+        let client = reqwest::Client::new();
+        let page = client.get(format!("http://{}/healthz", node.api())).send().await.unwrap();
+        assert_eq!(page.text().await.unwrap(), "ok\n");
+        node.stop().await.unwrap();
+        drop(client);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_for_others_that_is_in_use_is_tried_again_until_it_is_free() {
+    let mut world = World::empty(discs()).await.unwrap();
+    let (manner, offers) = honest("ada", 50_000_000);
+    world.join(manner, offers).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(dir.path(), &world, brisk());
+    let taken = std::net::TcpListener::bind(settings.account.listen).unwrap();
+    settings.account.listen = taken.local_addr().unwrap();
+    let node = Node::start(settings).await.unwrap();
+    let start = tokio::time::Instant::now();
+    loop {
+        let data = ask(node.api(), "{ node { session reason } }", json!({})).await;
+        if data["node"]["reason"].as_str().is_some_and(|reason| reason.contains("in use")) {
+            break;
+        }
+        assert!(start.elapsed() < super::support::PATIENCE, "{data}");
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    }
+    drop(taken);
+    let id = add_album(node.api()).await;
+    completed(node.api(), &id).await;
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_cell_of_a_slow_file_is_reported_in_one_piece() {
+    let mut world = World::empty(discs()).await.unwrap();
+    // Slower than bytes are reported otherwise: the cell takes three seconds and more.
+    let (manner, offers) = honest("ada", 80_000);
+    world.join(manner, offers[..1].to_vec()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let policy = Policy { stall_after_ms: 60_000, ..brisk() };
+    let node = Node::start(settings(dir.path(), &world, policy)).await.unwrap();
+    let id = add_album(node.api()).await;
+    job_until(node.api(), &id, "held bytes", |job| job["tracks"][0]["bytesHeld"] != "0").await;
+    node.stop().await.unwrap();
+    let first =
+        super::support::recorded(dir.path()).into_iter().find_map(|envelope| {
+            match envelope.event {
+                Event::Input(Input::Observation(Observation::ChunkArrived { range, .. })) => {
+                    Some(range)
+                }
+                _ => None,
+            }
+        });
+    assert_eq!(first, Some(ByteRange { start: 0, end: CHUNK_BYTES }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,8 @@ pub(super) async fn run(tools: &Tools, job: JobId, search: SearchId, query: &str
     let mut heard = Heard::default();
     loop {
         // A session that is down comes back; the search waits for it rather than come to nothing.
-        let Ok(client) = session.wait_for(Option::is_some).await.map(|client| client.clone()) else {
+        let Ok(client) = session.wait_for(Option::is_some).await.map(|client| client.clone())
+        else {
             // The node is stopping; the next start searches again.
             return;
         };
@@ -112,12 +113,7 @@ impl Heard {
 
     /// The audio files of a user's first answer, in portions small enough for the log. Honest clients
     /// answer once; only the session in which they do may differ.
-    fn portions(
-        &mut self,
-        job: JobId,
-        search: SearchId,
-        answer: SearchAnswer,
-    ) -> Vec<Observation> {
+    fn portions(&mut self, job: JobId, search: SearchId, answer: SearchAnswer) -> Vec<Observation> {
         if !self.users.insert(answer.user.clone()) {
             return Vec::new();
         }
@@ -207,9 +203,8 @@ mod tests {
         let mut portions = |answer| heard.portions(JobId(1), SearchId(1), answer);
         assert_eq!(taken(&portions(answer("ada", 3, ""))).0, 3);
         assert_eq!(taken(&portions(answer("ada", 3, ""))).0, 0);
-        let rest: usize = (0..9)
-            .map(|user| taken(&portions(answer(&user.to_string(), 2_000, ""))).0)
-            .sum();
+        let rest: usize =
+            (0..9).map(|user| taken(&portions(answer(&user.to_string(), 2_000, ""))).0).sum();
         assert_eq!(rest, FILES_PER_SEARCH - 3);
         assert!(heard.is_enough());
     }

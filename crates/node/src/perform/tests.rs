@@ -202,10 +202,7 @@ async fn a_staged_file_that_cannot_be_read_is_not_lost() {
     bench.performer.perform(Effect::Examine { track: TRACK, attempt: 0, size: 10 });
     let seen = bench.seen().await;
     assert!(
-        matches!(
-            seen,
-            Observation::ExamineFailed { attempt: 0, fault: DiskFault::Other(_), .. }
-        ),
+        matches!(seen, Observation::ExamineFailed { attempt: 0, fault: DiskFault::Other(_), .. }),
         "{seen:?}"
     );
     bench.stage(1, b"short");
