@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::chunk::Digest;
 use domain::decision::Decision;
 use domain::observation::Observation;
-use domain::{AssignmentId, Envelope, Event, Input, PeerId, Policy, TrackKey};
+use domain::{
+    AssignmentId, Envelope, Event, Input, JobId, PeerId, Policy, RecordingId, Timestamp, TrackKey,
+};
 use engine::Engine;
 
 /// Replay: stepping the recorded inputs yields the recorded decisions.
@@ -98,6 +100,7 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
     let mut open: BTreeMap<AssignmentId, (PeerId, TrackKey)> = BTreeMap::new();
     let mut searches = BTreeSet::new();
     let mut sent = Vec::new();
+    let mut asked: BTreeMap<&str, (Timestamp, JobId)> = BTreeMap::new();
     for Envelope { seq, at, event, .. } in log {
         match event {
             Event::Decision(Decision::RangeAssigned { assignment, peer, track, .. }) => {
@@ -115,11 +118,23 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
             Event::Decision(Decision::AssignmentCut { assignment, .. }) => {
                 open.remove(assignment);
             }
+            Event::Decision(Decision::PeerRested { peer, until, .. })
+                if *until < at.plus_ms(policy.peer_rest_ms) =>
+            {
+                return Err(format!("{seq}: {peer} failed and is left no rest"));
+            }
             Event::Decision(
                 Decision::FileAssembled { track, .. } | Decision::AttemptDropped { track, .. },
             ) => open.retain(|_, (_, other)| other != track),
-            Event::Decision(Decision::SearchPlanned { search, .. }) => {
-                searches.insert(*search);
+            Event::Decision(Decision::SearchPlanned { job, search, query, .. }) => {
+                if let Some((before, of)) = asked.insert(query, (*at, *job))
+                    && of == *job
+                    && at.ms_since(before)
+                        < policy.search_again_least_ms.min(policy.search_repeat_ms)
+                {
+                    return Err(format!("{seq}: the query {query:?} is repeated too soon"));
+                }
+                searches.insert((*job, *search));
                 sent.retain(|t| at.ms_since(*t) < policy.search_window_ms);
                 sent.push(*at);
                 if searches.len() > policy.searches_in_flight as usize
@@ -128,39 +143,58 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
                     return Err(format!("{seq}: {} searches, {} sent", searches.len(), sent.len()));
                 }
             }
-            Event::Input(Input::Observation(Observation::SearchEnded { search, .. })) => {
-                searches.remove(search);
+            Event::Input(Input::Observation(Observation::SearchEnded { job, search })) => {
+                searches.remove(&(*job, *search));
             }
+            Event::Decision(
+                Decision::JobCancelled { job }
+                | Decision::JobFailed { job, .. }
+                | Decision::JobCompleted { job },
+            ) => searches.retain(|(of, _)| of != job),
             _ => {}
         }
     }
     Ok(())
 }
 
-/// Memory: content that was refused is never assembled again.
+/// Memory: what was refused for a recording is never accepted for it, and what is completed is never
+/// fetched again.
 ///
 /// # Errors
 /// The first violation.
 pub fn forgets_no_refusal(log: &[Envelope]) -> Result<(), String> {
-    let mut refused = BTreeSet::new();
+    let mut recordings: BTreeMap<TrackKey, RecordingId> = BTreeMap::new();
+    let mut refused: BTreeSet<(RecordingId, Digest)> = BTreeSet::new();
+    let mut examined: BTreeMap<(TrackKey, u16), Digest> = BTreeMap::new();
     let mut completed = BTreeSet::new();
     for Envelope { seq, event, .. } in log {
         match event {
-            Event::Decision(Decision::TrackRefused { digest, .. }) => {
-                refused.insert(*digest);
-            }
-            Event::Input(Input::Observation(Observation::FilePublished {
-                track, digest, ..
-            })) => {
-                if refused.contains(digest) {
-                    return Err(format!("{seq}: refused content was published"));
+            Event::Input(Input::Observation(Observation::ReleaseFetched { job, target })) => {
+                for (index, track) in (0u16..).zip(&target.tracks) {
+                    recordings.insert(TrackKey { job: *job, index }, track.recording);
                 }
-                if completed.contains(track) {
-                    return Err(format!("{seq}: {track} was published after it was completed"));
+            }
+            Event::Input(Input::Observation(Observation::FileExamined {
+                track,
+                attempt,
+                digest,
+                ..
+            })) => {
+                examined.insert((*track, *attempt), *digest);
+            }
+            Event::Decision(Decision::TrackRefused { track, digest, .. }) => {
+                refused.extend(recordings.get(track).map(|recording| (*recording, *digest)));
+            }
+            Event::Decision(Decision::TrackVerified { track, attempt, .. }) => {
+                let file = recordings.get(track).zip(examined.get(&(*track, *attempt)));
+                if file.is_none_or(|(recording, digest)| refused.contains(&(*recording, *digest))) {
+                    return Err(format!("{seq}: {track} is verified with a refused file"));
                 }
             }
             Event::Decision(Decision::TrackCompleted { track, .. }) => {
-                completed.insert(*track);
+                if !completed.insert(*track) {
+                    return Err(format!("{seq}: {track} is completed twice"));
+                }
             }
             Event::Decision(Decision::RangeAssigned { track, .. }) if completed.contains(track) => {
                 return Err(format!("{seq}: {track} is fetched again"));

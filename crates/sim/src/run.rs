@@ -22,6 +22,10 @@ pub struct Life {
     pub crashes: u32,
 }
 
+/// When lives begin: a moment of 2026, as a moment near zero hides mistakes with time.
+const BEGINNING: Timestamp = Timestamp(1_790_000_000_000_000);
+/// Events within one simulated second after which the engine is taken to spin.
+const BUSIEST: u32 = 3_000;
 /// Longest simulated life.
 const LONGEST_MS: u64 = 10 * 24 * 3_600_000;
 
@@ -33,9 +37,10 @@ const LONGEST_MS: u64 = 10 * 24 * 3_600_000;
 #[must_use]
 pub fn run(seed: u64, policy: Policy, crash_percent: u64) -> Life {
     let mut crashes = Rng::new(seed, "crashes");
+    let mut moods = Rng::new(seed, "moods");
     let mut life =
         Life { log: Vec::new(), engine: Engine::new(), world: World::new(seed), crashes: 0 };
-    let mut at = Timestamp(1_000_000);
+    let mut at = BEGINNING;
     let started = Input::Observation(Observation::NodeStarted {
         policy,
         engine: VERSION,
@@ -44,8 +49,8 @@ pub fn run(seed: u64, policy: Policy, crash_percent: u64) -> Life {
     life.start(&started, at);
     let release = life.world.release();
     life.step(Input::Command(Command::AddJob { release }), at);
-    let mut idle_wakes = 0;
-    while !life.is_over() && at < Timestamp(0).plus_ms(LONGEST_MS) {
+    let (mut idle_wakes, mut busy) = (0, 0u32);
+    while !life.is_over() && at < BEGINNING.plus_ms(LONGEST_MS) {
         let deadline = life.engine.deadline();
         let (now, seen) = match (life.world.next(deadline), deadline) {
             (Some(happened), _) => {
@@ -59,8 +64,13 @@ pub fn run(seed: u64, policy: Policy, crash_percent: u64) -> Life {
             }
             (None, None) => break,
         };
+        if now.ms_since(BEGINNING) / 1000 > at.ms_since(BEGINNING) / 1000 {
+            busy = 0;
+        }
         at = now.max(at);
         let events = life.engine.step(Input::Observation(seen), at);
+        busy += events.events.len() as u32;
+        assert!(busy < BUSIEST, "the engine spins at {at:?}: {:?}", life.log.last());
         life.append(events.events, at);
         if life.crashes < 20 && crashes.chance(crash_percent) {
             life.crashes += 1;
@@ -69,20 +79,37 @@ pub fn run(seed: u64, policy: Policy, crash_percent: u64) -> Life {
         } else {
             life.perform(events.effects, at);
         }
+        life.have_a_mood(&mut moods, at);
     }
     life
 }
 
 impl Life {
+    /// People press buttons, and networks fail.
+    fn have_a_mood(&mut self, moods: &mut Rng, at: Timestamp) {
+        let Some(job) = self.engine.state().jobs.keys().next_back().copied() else { return };
+        match moods.within(0, 1000) {
+            0..4 => self.world.lose_session(at),
+            4..34 => self.step(Input::Command(Command::RetryJob { job }), at),
+            34 if job.0 < 3 => {
+                self.step(Input::Command(Command::CancelJob { job }), at);
+                let release = self.world.release();
+                self.step(Input::Command(Command::AddJob { release }), at);
+            }
+            _ => {}
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.engine.state().jobs.values().all(|job| job.phase.is_over())
             && !self.engine.state().jobs.is_empty()
     }
 
-    /// True when the album stands in the library.
+    /// True when the album stands in the library: the last job asked for it.
     #[must_use]
     pub fn is_completed(&self) -> bool {
-        self.engine.state().jobs.values().any(|job| job.phase == JobPhase::Completed)
+        let last = self.engine.state().jobs.values().next_back();
+        last.is_some_and(|job| job.phase == JobPhase::Completed)
     }
 
     fn start(&mut self, started: &Input, at: Timestamp) {

@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::chunk::{ByteRange, Digest, cell_end};
+use domain::chunk::{ByteRange, CHUNK_BYTES, Digest, cell_end};
 use domain::id::{AcoustId, ArtistId, TrackId};
 use domain::media::{AudioFault, Codec, CodecProfile, Examined, Fingerprint};
 use domain::observation::{
     DiskFault, Examination, IdentityMatch, Lookup, LookupFault, Observation, PublishFault,
-    RemoteFile, TransferEnd, TransferFault,
+    RemoteFile, SessionEnd, TransferEnd, TransferFault,
 };
 use domain::score::Ppm;
 use domain::target::{Credit, Target, Track};
@@ -26,7 +26,9 @@ enum Truth {
     /// The recording it is called.
     Right,
     /// Another recording under the right name.
-    WrongRecording,
+    Stranger,
+    /// The right file of another wanted track, under the wrong name.
+    Neighbour { of: VariantId },
     /// The bytes of another variant up to a place, and zeros from there on.
     Damaged { of: VariantId, from: u64 },
     /// Another edit.
@@ -81,8 +83,10 @@ pub struct World {
     cancelled: BTreeSet<AssignmentId>,
     /// Who gave which bytes of each staged file.
     staging: BTreeMap<(TrackKey, u16), Vec<(ByteRange, VariantId)>>,
-    /// Which variants stand in the library, by path.
-    library: BTreeMap<String, VariantId>,
+    /// Which variants stand in the library, by path, and for which track.
+    library: BTreeMap<String, (VariantId, u16)>,
+    /// Whether we are logged in; the transfers under way end with the session.
+    session: bool,
     disk_full: u32,
 }
 
@@ -105,7 +109,16 @@ impl World {
                 };
                 let truth = match (number, rng.within(0, 4), twin) {
                     (0, _, _) | (_, 0, _) => Truth::Right,
-                    (_, 1, _) => Truth::WrongRecording,
+                    (_, 1, _) => {
+                        let right = |v: &Variant| v.track + 1 == track && v.truth == Truth::Right;
+                        match variants.iter().position(right).filter(|_| rng.chance(60)) {
+                            Some(of) => {
+                                size = variants[of].size;
+                                Truth::Neighbour { of: of as VariantId }
+                            }
+                            None => Truth::Stranger,
+                        }
+                    }
                     // A damaged copy is of the size of what it was copied from.
                     (_, 2, Some(other)) if other.truth == Truth::Right => {
                         size = other.size;
@@ -168,6 +181,7 @@ impl World {
             cancelled: BTreeSet::new(),
             staging: BTreeMap::new(),
             library: BTreeMap::new(),
+            session: false,
             disk_full,
         }
     }
@@ -186,7 +200,7 @@ impl World {
                 return None;
             }
             let ((at, _), seen) = self.agenda.pop_first()?;
-            if let Some(seen) = self.happen(seen) {
+            if let Some(seen) = self.happen(at, seen) {
                 return Some((at, seen));
             }
         }
@@ -196,12 +210,46 @@ impl World {
     pub fn crash(&mut self) {
         self.agenda.clear();
         self.cancelled.clear();
+        self.session = false;
+    }
+
+    /// The connection to the server is lost: every transfer ends, before or after that is told, and
+    /// some time later we are logged in again.
+    pub fn lose_session(&mut self, at: Timestamp) {
+        if !self.session {
+            return;
+        }
+        self.session = false;
+        let mut under_way = BTreeSet::new();
+        self.agenda.retain(|_, seen| match seen {
+            Observation::PlaceTold { track, assignment, .. }
+            | Observation::TransferStarted { track, assignment }
+            | Observation::OverlapCompared { track, assignment, .. }
+            | Observation::ChunkArrived { track, assignment, .. }
+            | Observation::TransferEnded { track, assignment, .. } => {
+                under_way.insert((*track, *assignment));
+                false
+            }
+            _ => true,
+        });
+        for (track, assignment) in under_way {
+            let end = TransferEnd::Failed(TransferFault::SessionClosed);
+            let wait = self.rng.within(1, 60);
+            self.plan(at.plus_ms(wait), Observation::TransferEnded { track, assignment, end });
+        }
+        let reason = SessionEnd::Lost("reset".into());
+        self.plan(at.plus_ms(30), Observation::SessionClosed { reason });
+        let wait = self.rng.within(1_000, 60_000);
+        self.plan(at.plus_ms(wait), Observation::SessionOpened);
     }
 
     /// Whether the library has the right recording at a path.
     #[must_use]
     pub fn is_right(&self, path: &str) -> bool {
-        self.library.get(path).is_some_and(|id| self.variants[*id as usize].truth == Truth::Right)
+        self.library.get(path).is_some_and(|(id, track)| {
+            let variant = &self.variants[*id as usize];
+            variant.truth == Truth::Right && variant.track == *track
+        })
     }
 
     /// News that nobody asked for: the session with the server.
@@ -214,22 +262,32 @@ impl World {
         self.agenda.insert((at, self.planned), seen);
     }
 
-    /// The moment of truth of a planned observation: bytes reach the disk only now.
-    fn happen(&mut self, seen: Observation) -> Option<Observation> {
+    /// News on its way in: of a cancelled transfer it is mostly, not always, held back, and some news
+    /// comes twice.
+    fn happen(&mut self, at: Timestamp, seen: Observation) -> Option<Observation> {
         match &seen {
             Observation::PlaceTold { assignment, .. }
             | Observation::TransferStarted { assignment, .. }
             | Observation::OverlapCompared { assignment, .. }
-            | Observation::TransferEnded { assignment, .. }
-                if self.cancelled.contains(assignment) =>
+            | Observation::ChunkArrived { assignment, .. }
+            | Observation::TransferEnded { assignment, .. } => {
+                let held_back = self.cancelled.contains(assignment) && !self.rng.chance(10);
+                return (!held_back).then_some(seen);
+            }
+            Observation::SessionOpened => self.session = true,
+            Observation::FileExamined { .. }
+            | Observation::RecordingIdentified { .. }
+            | Observation::FilePublished { .. }
+            | Observation::PublishFailed { .. }
+            | Observation::FileDiscarded { .. }
+                if self.rng.chance(5) =>
             {
-                None
+                let wait = self.rng.within(1, 5_000);
+                self.plan(at.plus_ms(wait), seen.clone());
             }
-            Observation::ChunkArrived { assignment, .. } if self.cancelled.contains(assignment) => {
-                None
-            }
-            _ => Some(seen),
+            _ => {}
         }
+        Some(seen)
     }
 
     /// Starts what an effect asks for.
@@ -342,7 +400,15 @@ impl World {
                         }
                     }
                     Some(variant) => {
-                        self.library.insert(path.clone(), variant);
+                        // As the node does: never over another file.
+                        let held = (variant, track.index);
+                        let taken = |path: &String| {
+                            self.library.get(path).is_some_and(|there| *there != held)
+                        };
+                        let names = std::iter::once(path.clone())
+                            .chain((2..).map(|number| format!("{path} ({number})")));
+                        let path = names.into_iter().find(|name| !taken(name)).unwrap_or(path);
+                        self.library.insert(path.clone(), held);
                         let size = self.variants[variant as usize].size;
                         Observation::FilePublished {
                             track,
@@ -381,6 +447,9 @@ impl World {
             assignment,
             end: TransferEnd::Failed(fault),
         };
+        if !self.session {
+            return self.plan(at.plus_ms(40), end(TransferFault::SessionClosed));
+        }
         let Some(number) = self.peers.iter().position(|known| known.id == *peer) else {
             return self.plan(at.plus_ms(10), end(TransferFault::PeerOffline));
         };
@@ -432,7 +501,13 @@ impl World {
         }
         let mut next = range.start;
         while next < size {
-            let stop = cell_end(next, size);
+            // Slow peers are reported before a cell is full, but for the first.
+            let cell = cell_end(next, size);
+            let stop = if speed < 100_000 && next >= CHUNK_BYTES {
+                self.rng.within(next + 1, cell + 1)
+            } else {
+                cell
+            };
             if let Fate::Dies(after) | Fate::Stalls(after) = fate
                 && stop > after
             {
@@ -452,8 +527,12 @@ impl World {
                 Observation::ChunkArrived { track, assignment, range: piece, digest, elapsed_ms },
             );
             if fate == Fate::Babbles && self.rng.chance(30) {
-                // A late copy under a number that was never assigned.
-                let assignment = AssignmentId(assignment.0 + 1000);
+                // A late copy under a number that was never assigned, or bytes that do not come next.
+                let (assignment, piece) = if self.rng.chance(70) {
+                    (AssignmentId(assignment.0 + 1000), piece)
+                } else {
+                    (assignment, ByteRange { start: piece.start + 1, end: piece.end + 1 })
+                };
                 self.plan(
                     now,
                     Observation::ChunkArrived {
@@ -500,8 +579,8 @@ impl World {
             Examination::Fault(AudioFault::Damaged { at_ms: 1000, detail: detail.into() })
         } else {
             let number = match truth {
-                Truth::WrongRecording => 200,
-                _ => u32::from(track.index) + 1,
+                Truth::Stranger => 200,
+                _ => u32::from(self.variants[*variant as usize].track) + 1,
             };
             Examination::Music(Examined {
                 profile: CodecProfile {
@@ -551,11 +630,13 @@ fn whole(variant: VariantId) -> Digest {
     content(variant, ByteRange { start: 0, end: u64::MAX })
 }
 
-/// The variant that some bytes were first of: a damaged copy is its original up to the damage.
+/// The variant that some bytes were first of: a damaged copy is its original up to the damage, and a
+/// file does not change by its name.
 fn origin(variants: &[Variant], id: VariantId, piece: ByteRange) -> VariantId {
     match variants[id as usize].truth {
+        Truth::Neighbour { of } => of,
         Truth::Damaged { of, from } if piece.end <= from => of,
-        _ => id,
+        Truth::Right | Truth::Stranger | Truth::WrongLength | Truth::Damaged { .. } => id,
     }
 }
 
