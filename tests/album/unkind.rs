@@ -287,7 +287,10 @@ async fn the_first_cell_of_a_slow_file_is_reported_in_one_piece() {
     let policy = Policy { stall_after_ms: 60_000, ..brisk() };
     let node = Node::start(settings(dir.path(), &world, policy)).await.unwrap();
     let id = add_album(node.api()).await;
-    job_until(node.api(), &id, "held bytes", |job| job["tracks"][0]["bytesHeld"] != "0").await;
+    job_until(node.api(), &id, "held bytes", |job| {
+        job["tracks"][0]["bytesHeld"].as_str().is_some_and(|held| held != "0")
+    })
+    .await;
     node.stop().await.unwrap();
     let first =
         super::support::recorded(dir.path()).into_iter().find_map(|envelope| {

@@ -24,6 +24,8 @@ use crate::serve::build;
 const MARK: &str = ".reprise-demo";
 /// The demo gives up after this long.
 const LONGEST: Duration = Duration::from_secs(120);
+/// How long a node that answers no more may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -60,11 +62,17 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         job::export_history(&client, id, &history).await?;
         anyhow::Ok((job, history))
     };
-    let (job, history) = tokio::select! {
-        biased;
-        // Whoever asks would only see that nobody answers.
+    let asked = tokio::select! {
         stopped = node.stopped() => return Err(early(stopped)),
-        asked = asking => asked?,
+        asked = asking => asked,
+    };
+    let (job, history) = match asked {
+        Ok(done) => done,
+        // Whoever asks sees only that nobody answers; a node that stops says why a little later.
+        Err(error) => match tokio::time::timeout(LAST_WORDS, node.stopped()).await {
+            Ok(stopped) => return Err(early(stopped)),
+            Err(_) => return Err(error),
+        },
     };
     summary(&job, &dir, asked.elapsed(), started.elapsed());
     println!("\nReplay every decision:\n  {} replay verify {}", program(), history.display());
