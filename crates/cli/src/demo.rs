@@ -62,11 +62,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         job::export_history(&client, id, &history).await?;
         anyhow::Ok((job, history))
     };
-    let asked = tokio::select! {
+    let done = tokio::select! {
         stopped = node.stopped() => return Err(early(stopped)),
-        asked = asking => asked,
+        done = asking => done,
     };
-    let (job, history) = match asked {
+    let (job, history) = match done {
         Ok(done) => done,
         // Whoever asks sees only that nobody answers; a node that stops says why a little later.
         Err(error) => match tokio::time::timeout(LAST_WORDS, node.stopped()).await {
