@@ -7,4 +7,5 @@ mod album;
 mod architecture;
 mod binary;
 mod cli;
+mod interop;
 mod laws;

@@ -2,5 +2,5 @@
 
 mod happy;
 mod kill;
-mod support;
+pub(crate) mod support;
 mod unkind;

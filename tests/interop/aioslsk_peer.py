@@ -1,16 +1,14 @@
 """A real Soulseek client, driven from a test: aioslsk 1.7.1 sharing or fetching through a server.
 
-It is a peer to test against, never a part of the product. It speaks lines:
+It is a peer to test against, never a part of the product. How it is told what to do and what it
+prints is in client.py. It cannot bind an address: it listens on all of them and dials from the
+machine's default, so that every user of it is 127.0.0.1.
 
-    share  prints READY once its folder is scanned, then serves until its standard input closes
-    fetch  prints "DONE <remote path>\t<local path>" for each file that came; exits 0 when all did
-
-Where to go next: crates/loopback/src/soulseek_server/tests/aioslsk.rs starts it.
+Where to go next: process.rs starts it, and so does
+crates/loopback/src/soulseek_server/tests/real_clients.rs.
 """
 
-import argparse
 import asyncio
-import logging
 import sys
 import tempfile
 
@@ -27,24 +25,22 @@ from aioslsk.settings import (
 )
 from aioslsk.transfer.state import TransferState
 
+from client import address, arguments, say
+
 
 def settings(args, folder, downloads):
-    host, port = args.server.rsplit(":", 1)
+    host, port = address(args.server)
     shared = [SharedDirectorySettingEntry(path=folder)] if folder else []
     return Settings(
         credentials=CredentialsSettings(username=args.user, password=args.password),
         network=NetworkSettings(
-            server=ServerSettings(hostname=host, port=int(port)),
+            server=ServerSettings(hostname=host, port=port),
             # Port 0 means no obfuscated port; UPnP would leave the machine.
-            listening=ListeningSettings(port=args.listen_port, obfuscated_port=0),
+            listening=ListeningSettings(port=address(args.listen)[1], obfuscated_port=0),
             upnp=UpnpSettings(enabled=False),
         ),
         shares=SharesSettings(scan_on_start=False, download=downloads, directories=shared),
     )
-
-
-def say(line):
-    print(line, flush=True)
 
 
 async def share(args):
@@ -56,7 +52,6 @@ async def share(args):
         say("READY")
         await asyncio.to_thread(sys.stdin.read)
         await client.stop()
-    return 0
 
 
 async def fetch(args):
@@ -64,18 +59,16 @@ async def fetch(args):
     await client.start()
     await client.login()
     try:
-        async with asyncio.timeout(args.timeout):
-            request = await client.searches.search(args.query)
-            transfers = [
-                await client.transfers.download(user, path)
-                for user, path in await answers(request, args)
-            ]
-            for transfer in transfers:
-                await completed(transfer)
-                say(f"DONE {transfer.remote_path}\t{transfer.local_path}")
+        request = await client.searches.search(args.query)
+        transfers = [
+            await client.transfers.download(user, path)
+            for user, path in await answers(request, args)
+        ]
+        for transfer in transfers:
+            await completed(transfer)
+            say(f"DONE {transfer.remote_path}\t{transfer.local_path}")
     finally:
         await client.stop()
-    return 0
 
 
 async def answers(request, args):
@@ -100,29 +93,13 @@ async def completed(transfer):
         await asyncio.sleep(0.05)
 
 
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--verbose", action="store_true", help="log to standard error")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, action in (("share", share), ("fetch", fetch)):
-        command = commands.add_parser(name)
-        command.set_defaults(action=action)
-        command.add_argument("--server", required=True, metavar="HOST:PORT")
-        command.add_argument("--user", required=True)
-        command.add_argument("--password", required=True)
-        command.add_argument("--listen-port", type=int, required=True)
-        if action is share:
-            command.add_argument("--dir", required=True, help="folder to share")
-        else:
-            command.add_argument("--query", required=True)
-            command.add_argument("--count", type=int, default=1, help="files to fetch")
-            command.add_argument("--out", required=True, help="folder to download to")
-            command.add_argument("--from", dest="source", metavar="USER")
-            command.add_argument("--timeout", type=float, default=60, help="seconds")
-    return parser.parse_args()
+async def leashed(work):
+    """Does the work, but no longer than whoever wants it is there."""
+    task = asyncio.create_task(work)
+    asyncio.get_running_loop().add_reader(sys.stdin, task.cancel)
+    await task
 
 
 if __name__ == "__main__":
-    ARGS = arguments()
-    logging.basicConfig(level=logging.DEBUG if ARGS.verbose else logging.ERROR)
-    sys.exit(asyncio.run(ARGS.action(ARGS)))
+    ARGS = arguments(__doc__)
+    asyncio.run(share(ARGS) if ARGS.command == "share" else leashed(fetch(ARGS)))

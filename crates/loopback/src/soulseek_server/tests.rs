@@ -1,6 +1,6 @@
 //! Clients meet each other on the loopback server: real sockets, one 127.x address per user.
 
-mod aioslsk;
+mod real_clients;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

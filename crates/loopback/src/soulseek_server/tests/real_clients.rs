@@ -1,30 +1,31 @@
-//! Our client against a real one, both ways: `AIOSLSK_PYTHON=… cargo test -p loopback -- --ignored`.
-//!
-//! The variable names a Python interpreter that has `aioslsk==1.7.1`. The other side of these
-//! tests is `tests/interop/aioslsk_peer.py`.
+//! Our client against real ones, both ways, file by file. The other side of these tests are the
+//! scripts in `tests/interop`; `tests/run` installs what they need. Whole albums are in there, too.
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::*;
 
-fn peer(command: &str, server: &SoulseekServer, port: u16, rest: &[&str]) -> Child {
-    let python = std::env::var("AIOSLSK_PYTHON").expect("AIOSLSK_PYTHON names an interpreter");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop/aioslsk_peer.py");
-    let mut process = Command::new(python);
-    if std::env::var_os("AIOSLSK_VERBOSE").is_some() {
-        process.arg("-u").arg(script).arg("--verbose");
-    } else {
-        process.arg("-u").arg(script);
-    }
-    process
+const AIOSLSK: &str = "aioslsk_peer.py";
+const NICOTINE: &str = "nicotine_peer.py";
+
+fn peer(script: &str, command: &str, server: &SoulseekServer, rest: &[&str]) -> Child {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = root.join("target/interop/bin/python");
+    assert!(python.exists(), "no {}: run tests/run, which installs it", python.display());
+    Command::new(python)
+        .arg(root.join("tests/interop").join(script))
         .arg(command)
         .args(["--server", &server.addr().to_string(), "--user", "real", "--password", "secret"])
-        .args(["--listen-port", &port.to_string()])
+        .args(["--listen", &format!("127.0.0.1:{}", free_port())])
         .args(rest)
+        // Names need not be ASCII, and the sources stay clean.
+        .env("PYTHONUTF8", "1")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -32,24 +33,42 @@ fn peer(command: &str, server: &SoulseekServer, port: u16, rest: &[&str]) -> Chi
         .unwrap()
 }
 
-/// A port that was free a moment ago, on every address, because aioslsk listens on all of them.
-async fn free_port() -> u16 {
-    TcpListener::bind("0.0.0.0:0").await.unwrap().local_addr().unwrap().port()
+/// A port that is free on every address, because aioslsk listens on all of
+/// them. Below the ports
+/// that the system gives to those who ask for any: none of them can take it before
+/// the client does.
+fn free_port() -> u16 {
+    static NUMBER: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 500).unwrap() * 20;
+    loop {
+        let port = 10_000 + (first + NUMBER.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 #[tokio::test]
-#[ignore = "needs a Python interpreter with aioslsk"]
 async fn we_download_from_aioslsk() {
-    download_from_aioslsk(None).await;
+    download_from(AIOSLSK, None).await;
 }
 
 #[tokio::test]
-#[ignore = "needs a Python interpreter with aioslsk"]
 async fn we_download_from_aioslsk_behind_a_dead_port() {
-    download_from_aioslsk(Some(DEAD_PORT)).await;
+    download_from(AIOSLSK, Some(DEAD_PORT)).await;
 }
 
-async fn download_from_aioslsk(advertised_port: Option<u16>) {
+#[tokio::test]
+async fn we_download_from_nicotine() {
+    download_from(NICOTINE, None).await;
+}
+
+#[tokio::test]
+async fn we_download_from_nicotine_behind_a_dead_port() {
+    download_from(NICOTINE, Some(DEAD_PORT)).await;
+}
+
+async fn download_from(script: &str, advertised_port: Option<u16>) {
     let server = server().await;
     let shared = tempfile::tempdir().unwrap();
     let album = shared.path().join("Loveless");
@@ -59,7 +78,7 @@ async fn download_from_aioslsk(advertised_port: Option<u16>) {
         std::fs::write(album.join(name), content(size)).unwrap();
     }
     let folder = shared.path().to_str().unwrap();
-    let mut real = peer("share", &server, free_port().await, &["--dir", folder]);
+    let mut real = peer(script, "share", &server, &["--dir", folder]);
     let mut lines = BufReader::new(real.stdout.take().unwrap()).lines();
     let ready = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap();
     assert_eq!(ready.as_deref(), Some("READY"));
@@ -83,18 +102,26 @@ async fn download_from_aioslsk(advertised_port: Option<u16>) {
 }
 
 #[tokio::test]
-#[ignore = "needs a Python interpreter with aioslsk"]
 async fn aioslsk_downloads_from_us() {
-    aioslsk_downloads(None).await;
+    real_client_downloads(AIOSLSK, None).await;
 }
 
 #[tokio::test]
-#[ignore = "needs a Python interpreter with aioslsk"]
 async fn aioslsk_downloads_from_us_behind_a_dead_port() {
-    aioslsk_downloads(Some(DEAD_PORT)).await;
+    real_client_downloads(AIOSLSK, Some(DEAD_PORT)).await;
 }
 
-async fn aioslsk_downloads(advertised_port: Option<u16>) {
+#[tokio::test]
+async fn nicotine_downloads_from_us() {
+    real_client_downloads(NICOTINE, None).await;
+}
+
+#[tokio::test]
+async fn nicotine_downloads_from_us_behind_a_dead_port() {
+    real_client_downloads(NICOTINE, Some(DEAD_PORT)).await;
+}
+
+async fn real_client_downloads(script: &str, advertised_port: Option<u16>) {
     let server = server().await;
     let folder = Folder::new().with(SONG, SIZE).with(EMPTY, 0).with(ONE, 1);
     let ours = ClientConfig { advertised_port, ..config(&server, "ada", 2) };
@@ -103,7 +130,7 @@ async fn aioslsk_downloads(advertised_port: Option<u16>) {
     let folder_out = out.path().to_str().unwrap();
     let rest = ["--query", "loveless valentine", "--count", "3", "--from", "ada"];
     let rest = [&rest[..], &["--out", folder_out]].concat();
-    let mut real = peer("fetch", &server, free_port().await, &rest);
+    let mut real = peer(script, "fetch", &server, &rest);
     let mut lines = BufReader::new(real.stdout.take().unwrap()).lines();
     let mut done = 0;
     while let Some(line) = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap() {
