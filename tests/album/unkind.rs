@@ -1,6 +1,7 @@
 //! Bad input and bad luck: each ends in a clear reason, and nothing wrong reaches the library.
 
 use std::io::{Seek, SeekFrom, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 
 use domain::chunk::CHUNK_BYTES;
@@ -39,6 +40,21 @@ fn bad_copy(
     change(&mut file, size);
     let disc = Disc::at(path).unwrap();
     (manner("bad", 90_000_000), vec![disc.offered_as(0, r"Music\The Tin Orchard - Harbour Lights")])
+}
+
+/// Waits until a node says that it is not logged in, and why. Before the first try it says that.
+async fn closed_because(api: SocketAddr, part: &str) -> Value {
+    let start = tokio::time::Instant::now();
+    loop {
+        let data = ask(api, "{ node { session reason nextAction } }", json!({})).await;
+        let node = &data["node"];
+        if node["reason"].as_str().is_some_and(|reason| reason.contains(part)) {
+            assert_eq!(node["session"], "CLOSED");
+            return node.clone();
+        }
+        assert!(start.elapsed() < super::support::PATIENCE, "{data}");
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,18 +211,8 @@ async fn a_refused_login_is_shown_with_what_to_do() {
     world.join(manner("node", 1000), Vec::new()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(settings(dir.path(), &world, brisk())).await.unwrap();
-    let start = tokio::time::Instant::now();
-    loop {
-        let data = ask(node.api(), "{ node { session reason nextAction } }", json!({})).await;
-        if data["node"]["reason"].is_string() {
-            assert_eq!(data["node"]["session"], "CLOSED");
-            assert!(data["node"]["reason"].as_str().unwrap().contains("password"), "{data}");
-            assert!(data["node"]["nextAction"].is_string(), "{data}");
-            break;
-        }
-        assert!(start.elapsed() < super::support::PATIENCE, "{data}");
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
-    }
+    let shown = closed_because(node.api(), "password").await;
+    assert!(shown["nextAction"].is_string(), "{shown}");
     node.stop().await.unwrap();
 }
 
@@ -262,15 +268,7 @@ async fn a_port_for_others_that_is_in_use_is_tried_again_until_it_is_free() {
     let taken = std::net::TcpListener::bind(settings.account.listen).unwrap();
     settings.account.listen = taken.local_addr().unwrap();
     let node = Node::start(settings).await.unwrap();
-    let start = tokio::time::Instant::now();
-    loop {
-        let data = ask(node.api(), "{ node { session reason } }", json!({})).await;
-        if data["node"]["reason"].as_str().is_some_and(|reason| reason.contains("in use")) {
-            break;
-        }
-        assert!(start.elapsed() < super::support::PATIENCE, "{data}");
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
-    }
+    closed_because(node.api(), "in use").await;
     drop(taken);
     let id = add_album(node.api()).await;
     completed(node.api(), &id).await;
