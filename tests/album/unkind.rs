@@ -1,8 +1,11 @@
 //! Bad input and bad luck: each ends in a clear reason, and nothing wrong reaches the library.
 
 use std::io::{Seek, SeekFrom, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 
+use domain::chunk::CHUNK_BYTES;
+use domain::{ByteRange, Event, Input, Observation, Policy};
 use loopback::album;
 use loopback::discs::Disc;
 use loopback::metadata_server::{Catalogue, Faults};
@@ -37,6 +40,21 @@ fn bad_copy(
     change(&mut file, size);
     let disc = Disc::at(path).unwrap();
     (manner("bad", 90_000_000), vec![disc.offered_as(0, r"Music\The Tin Orchard - Harbour Lights")])
+}
+
+/// Waits until a node says that it is not logged in, and why. Before the first try it says that.
+async fn closed_because(api: SocketAddr, part: &str) -> Value {
+    let start = tokio::time::Instant::now();
+    loop {
+        let data = ask(api, "{ node { session reason nextAction } }", json!({})).await;
+        let node = &data["node"];
+        if node["reason"].as_str().is_some_and(|reason| reason.contains(part)) {
+            assert_eq!(node["session"], "CLOSED");
+            return node.clone();
+        }
+        assert!(start.elapsed() < super::support::PATIENCE, "{data}");
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,18 +211,8 @@ async fn a_refused_login_is_shown_with_what_to_do() {
     world.join(manner("node", 1000), Vec::new()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let node = Node::start(settings(dir.path(), &world, brisk())).await.unwrap();
-    let start = tokio::time::Instant::now();
-    loop {
-        let data = ask(node.api(), "{ node { session reason nextAction } }", json!({})).await;
-        if data["node"]["reason"].is_string() {
-            assert_eq!(data["node"]["session"], "CLOSED");
-            assert!(data["node"]["reason"].as_str().unwrap().contains("password"), "{data}");
-            assert!(data["node"]["nextAction"].is_string(), "{data}");
-            break;
-        }
-        assert!(start.elapsed() < super::support::PATIENCE, "{data}");
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
-    }
+    let shown = closed_because(node.api(), "password").await;
+    assert!(shown["nextAction"].is_string(), "{shown}");
     node.stop().await.unwrap();
 }
 
@@ -218,6 +226,80 @@ async fn a_port_in_use_is_named() {
     let error = Node::start(settings).await.err().unwrap();
     assert!(matches!(error, StartError::Api { .. }));
     assert!(error.to_string().contains(&taken.local_addr().unwrap().to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_that_others_could_reach_is_refused_before_anything_is_made() {
+    let world = World::empty(discs()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(dir.path(), &world, brisk());
+    settings.api = "0.0.0.0:0".parse().unwrap();
+    let error = Node::start(settings).await.err().unwrap();
+    assert!(matches!(error, StartError::NotLoopback(_)), "{error}");
+    assert!(error.to_string().contains("loopback"), "{error}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_node_starts_again_at_once_where_it_was() {
+    let world = World::empty(discs()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(dir.path(), &world, brisk());
+    for _ in 0..3 {
+        let node = Node::start(settings.clone()).await.unwrap();
+        // The same port again: nobody of the node before may still listen at it.
+        settings.api = node.api();
+        // A connection that is kept open, as browsers do.
+        let client = reqwest::Client::new();
+        let page = client.get(format!("http://{}/healthz", node.api())).send().await.unwrap();
+        assert_eq!(page.text().await.unwrap(), "ok\n");
+        node.stop().await.unwrap();
+        drop(client);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_for_others_that_is_in_use_is_tried_again_until_it_is_free() {
+    let mut world = World::empty(discs()).await.unwrap();
+    let (manner, offers) = honest("ada", 50_000_000);
+    world.join(manner, offers).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(dir.path(), &world, brisk());
+    let taken = std::net::TcpListener::bind(settings.account.listen).unwrap();
+    settings.account.listen = taken.local_addr().unwrap();
+    let node = Node::start(settings).await.unwrap();
+    closed_because(node.api(), "in use").await;
+    drop(taken);
+    let id = add_album(node.api()).await;
+    completed(node.api(), &id).await;
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_cell_of_a_slow_file_is_reported_in_one_piece() {
+    let mut world = World::empty(discs()).await.unwrap();
+    // Slower than bytes are reported otherwise: the cell takes three seconds and more.
+    let (manner, offers) = honest("ada", 80_000);
+    world.join(manner, offers[..1].to_vec()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let policy = Policy { stall_after_ms: 60_000, ..brisk() };
+    let node = Node::start(settings(dir.path(), &world, policy)).await.unwrap();
+    let id = add_album(node.api()).await;
+    job_until(node.api(), &id, "held bytes", |job| {
+        job["tracks"][0]["bytesHeld"].as_str().is_some_and(|held| held != "0")
+    })
+    .await;
+    node.stop().await.unwrap();
+    let first =
+        super::support::recorded(dir.path()).into_iter().find_map(|envelope| {
+            match envelope.event {
+                Event::Input(Input::Observation(Observation::ChunkArrived { range, .. })) => {
+                    Some(range)
+                }
+                _ => None,
+            }
+        });
+    assert_eq!(first, Some(ByteRange { start: 0, end: CHUNK_BYTES }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

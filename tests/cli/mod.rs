@@ -167,3 +167,29 @@ fn the_demo_never_empties_a_folder_of_somebody_else() {
     assert_eq!(code(&output), 2);
     assert_eq!(std::fs::read_to_string(precious).unwrap(), "mine");
 }
+
+#[test]
+fn a_second_demo_in_a_folder_leaves_the_first_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mark, precious) = (dir.path().join(".reprise-demo"), dir.path().join("precious"));
+    std::fs::write(&precious, "of the first").unwrap();
+    let first = File::create(&mark).unwrap();
+    first.lock().unwrap();
+    let output = run(&["demo", "--dir", text(dir.path())]);
+    assert_eq!(code(&output), 2);
+    assert!(errors(&output).contains("another demo is running"), "{}", errors(&output));
+    assert_eq!(std::fs::read_to_string(precious).unwrap(), "of the first");
+}
+
+#[test]
+fn an_api_for_everybody_is_wrong_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yml");
+    let account = "soulseek:\n  user: ada\n  password: x\n";
+    let api = "api:\n  listen: 0.0.0.0:0\n";
+    std::fs::write(&path, format!("data: d\nmusic: m\n{account}{api}")).unwrap();
+    let output = run(&["serve", "--config", text(&path)]);
+    assert_eq!(code(&output), 2, "{}", errors(&output));
+    assert!(errors(&output).contains("only loopback"), "{}", errors(&output));
+    assert!(!dir.path().join("d").exists());
+}

@@ -2,6 +2,8 @@
 //! that world is real: sockets, files, encodings, fingerprints, HTTP.
 
 use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,17 +13,19 @@ use domain::Policy;
 use loopback::album;
 use loopback::discs::Discs;
 use loopback::world::World;
-use node::{Account, Node, Settings};
+use node::{Account, Node, Settings, StopReason};
 
 use crate::client::Client;
 use crate::exit::Failure;
-use crate::job::{self, Job};
+use crate::job::{self, Job, printable};
 use crate::serve::build;
 
 /// A folder with this file in it was made by a demo and may be made anew.
 const MARK: &str = ".reprise-demo";
 /// The demo gives up after this long.
 const LONGEST: Duration = Duration::from_secs(120);
+/// How long a node that answers no more may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -36,30 +40,48 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let started = Instant::now();
     let dir = options.dir.unwrap_or_else(|| std::env::temp_dir().join("reprise-demo"));
-    prepare(&dir)?;
+    let _ours = prepare(&dir)?;
     println!(
         "Composing and encoding an album, starting a Soulseek server, six peers and MusicBrainz …"
     );
     let peers = dir.join("peers");
     let discs = tokio::task::spawn_blocking(move || Discs::press(&peers)).await??;
     let world = World::demo(&discs).await?;
-    let node = Node::start(settings(&dir, &world)).await?;
+    let mut node = Node::start(settings(&dir, &world)).await?;
     let client = Client::new(node.api())?;
     let link = format!("https://musicbrainz.org/release/{}", album::RELEASE);
     println!("GraphQL is at http://{}/graphql; asking for\n  {link}", node.api());
 
     let asked = Instant::now();
-    let id = job::add(&client, &link).await?;
-    let job = tokio::time::timeout(LONGEST, job::watch(&client, id))
-        .await
-        .map_err(|_| Failure::unverified("the album did not complete in time"))??;
-    let history = dir.join(format!("job-{id}.history"));
-    job::export_history(&client, id, &history).await?;
+    let asking = async {
+        let id = job::add(&client, &link).await?;
+        let job = tokio::time::timeout(LONGEST, job::watch(&client, id))
+            .await
+            .map_err(|_| Failure::unverified("the album did not complete in time"))??;
+        let history = dir.join(format!("job-{id}.history"));
+        job::export_history(&client, id, &history).await?;
+        anyhow::Ok((job, history))
+    };
+    let done = tokio::select! {
+        stopped = node.stopped() => return Err(early(stopped)),
+        done = asking => done,
+    };
+    let (job, history) = match done {
+        Ok(done) => done,
+        // Whoever asks sees only that nobody answers; a node that stops says why a little later.
+        Err(error) => match tokio::time::timeout(LAST_WORDS, node.stopped()).await {
+            Ok(stopped) => return Err(early(stopped)),
+            Err(_) => return Err(error),
+        },
+    };
     summary(&job, &dir, asked.elapsed(), started.elapsed());
     println!("\nReplay every decision:\n  {} replay verify {}", program(), history.display());
     if options.keep {
         println!("\nThe node goes on at http://{}/graphql; stop it with Ctrl-C", node.api());
-        tokio::signal::ctrl_c().await?;
+        tokio::select! {
+            stopped = node.stopped() => return Err(early(stopped)),
+            interrupted = tokio::signal::ctrl_c() => interrupted?,
+        }
     }
     node.stop().await?;
     if job.state == "COMPLETED" && job.tracks_completed == job.tracks_total {
@@ -76,20 +98,56 @@ fn program() -> String {
     path.strip_prefix(&here).unwrap_or(&path).display().to_string()
 }
 
-/// Empties a folder of an earlier demo; never touches anything else.
-fn prepare(dir: &Path) -> anyhow::Result<()> {
-    if dir.join(MARK).exists() {
-        std::fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))?;
+/// Why the node stopped while it was needed.
+fn early(stopped: Result<(), StopReason>) -> anyhow::Error {
+    match stopped {
+        Ok(()) => anyhow::anyhow!("the node stopped before the demo was over"),
+        Err(reason) => reason.into(),
     }
+}
+
+/// Empties a folder of an earlier demo; never touches anything else. The folder is ours for as long as
+/// the file lives that is returned.
+fn prepare(dir: &Path) -> anyhow::Result<File> {
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    if std::fs::read_dir(dir)?.next().is_some() {
+    let mark = dir.join(MARK);
+    let ours = if mark.exists() {
+        // Only read: a folder that many may write to may hold a link by this name.
+        File::open(&mark)?
+    } else if std::fs::read_dir(dir)?.next().is_none() {
+        let mut mark = File::create_new(&mark)?;
+        mark.write_all(b"Made by `reprise demo`, which may delete what is in this folder.\n")?;
+        mark
+    } else {
         return Err(Failure::usage(format!(
             "{} is not empty and was not made by a demo; name another with --dir",
             dir.display()
         )));
+    };
+    match ours.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(Failure::usage(format!(
+                "another demo is running in {}; name another folder with --dir",
+                dir.display()
+            )));
+        }
+        Err(TryLockError::Error(error)) => return Err(error.into()),
     }
-    std::fs::write(dir.join(MARK), "Made by `reprise demo`, which may delete this folder.\n")?;
-    Ok(())
+    // The mark stays, so that the folder is locked all the while.
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name() == MARK {
+            continue;
+        }
+        let removed = if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())
+        } else {
+            std::fs::remove_file(entry.path())
+        };
+        removed.with_context(|| format!("cannot empty {}", dir.display()))?;
+    }
+    Ok(ours)
 }
 
 fn settings(dir: &Path, world: &World) -> Settings {
@@ -134,19 +192,21 @@ fn summary(job: &Job, dir: &Path, took: Duration, in_all: Duration) {
         .collect();
     let takeovers: u32 = tracks.iter().map(|track| track.takeovers).sum();
     let bytes: u64 = tracks.iter().flat_map(|t| &t.sources).map(|s| s.bytes_accepted).sum();
-    println!("\n{} – {}", job.artist, job.title);
+    println!("\n{}", printable(&format!("{} – {}", job.artist, job.title)));
     println!("  tracks     {} of {} verified and tagged", job.tracks_completed, job.tracks_total);
-    println!("  peers      {} ({})", gave.len(), Vec::from_iter(gave).join(", "));
+    let peers = format!("{} ({})", gave.len(), Vec::from_iter(gave).join(", "));
+    println!("  peers      {}", printable(&peers));
     println!("  takeovers  {takeovers}");
     for track in tracks {
         for refusal in &track.refused {
-            println!(
+            let line = format!(
                 "  refused    {:02} {} from {}: {}",
                 track.place,
                 track.title,
                 refusal.peers.join(", "),
                 refusal.reason
             );
+            println!("{}", printable(&line));
         }
     }
     println!(

@@ -145,15 +145,11 @@ pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()>
         Command::Watch { id } => {
             let job = watch(&client, id).await?;
             if job.state == "COMPLETED" {
-                println!(
-                    "{}: {} of {} tracks",
-                    title(&job),
-                    job.tracks_completed,
-                    job.tracks_total
-                );
+                let title = printable(&title(&job));
+                println!("{title}: {} of {} tracks", job.tracks_completed, job.tracks_total);
                 return Ok(());
             }
-            Err(Failure::unverified(format!("job {id} is {}", standing(&job))))
+            Err(Failure::unverified(printable(&format!("job {id} is {}", standing(&job)))))
         }
         Command::Cancel { id } => command_job(&client, "cancelJob", id, "was cancelled").await,
         Command::Retry { id } => command_job(&client, "retryJob", id, "tries again").await,
@@ -238,7 +234,8 @@ async fn list(client: &Client) -> anyhow::Result<()> {
         let jobs: Vec<Job> = serde_json::from_value(answer["jobs"]["nodes"].clone())?;
         for job in &jobs {
             any = true;
-            println!("{:>4}  {:<40}  {}", job.id, title(job), standing(job));
+            let line = format!("{:>4}  {:<40}  {}", job.id, title(job), standing(job));
+            println!("{}", printable(&line));
         }
         let page = &answer["jobs"]["pageInfo"];
         if page["hasNextPage"] != json!(true) {
@@ -296,41 +293,65 @@ fn standing(job: &Job) -> String {
     text
 }
 
+/// Text of others without what a terminal would obey: names and paths are whatever a peer says.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// `LOOKING_UP` as people write it.
 pub(crate) fn words(state: &str) -> String {
     state.to_ascii_lowercase().replace('_', " ")
 }
 
 fn print(job: &Job) {
-    println!("job {}: {}", job.id, title(job));
-    println!("{}", standing(job));
+    for line in lines(job) {
+        println!("{}", printable(&line));
+    }
+}
+
+/// A job with its tracks, sources and refused files.
+fn lines(job: &Job) -> Vec<String> {
+    let mut lines = vec![format!("job {}: {}", job.id, title(job)), standing(job)];
     for track in &job.tracks {
         let size = track.size.map_or(String::new(), |size| {
             format!(" {}%", (track.bytes_held * 100).checked_div(size).unwrap_or(0))
         });
-        println!(
+        lines.push(format!(
             "  {}-{:02} {} [{}{size}]{}",
             track.medium,
             track.place,
             track.title,
             words(&track.state),
             track.path.as_ref().map_or(String::new(), |path| format!(" {path}")),
-        );
+        ));
         for more in [&track.reason, &track.next_action].into_iter().flatten() {
-            println!("       {more}");
+            lines.push(format!("       {more}"));
         }
         for source in &track.sources {
-            println!(
+            lines.push(format!(
                 "       {:<20} {:<10} {:>10} B  {}{}",
                 source.peer,
                 words(&source.state),
                 source.bytes_accepted,
                 source.path,
                 source.reason.as_ref().map_or(String::new(), |reason| format!("  ({reason})")),
-            );
+            ));
         }
         for refusal in &track.refused {
-            println!("       refused from {}: {}", refusal.peers.join(", "), refusal.reason);
+            let peers = refusal.peers.join(", ");
+            lines.push(format!("       refused from {peers}: {}", refusal.reason));
         }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_no_peer() {
+        let hostile = "a\u{1b}[2Jb\r\n\u{9b}31m\u{7}c – ö";
+        assert_eq!(printable(hostile), "a\u{fffd}[2Jb\u{fffd}\u{fffd}\u{fffd}31m\u{fffd}c – ö");
     }
 }

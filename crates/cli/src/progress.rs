@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::job::{Job, Source, Track, words};
+use crate::job::{Job, Source, Track, printable, words};
 
 const TRACK: &str = "{prefix:<28!} {bar:24.cyan/blue} {percent:>3}% {msg}";
 const PEER: &str = "{prefix:<28!} {bar:24.green/blue} {bytes:>10} {msg}";
@@ -42,14 +42,14 @@ impl Progress {
         for (index, track) in job.tracks.iter().enumerate() {
             if self.tracks.len() <= index {
                 let bar = bars.insert(index, ProgressBar::new(1)).with_style(style(TRACK));
-                bar.set_prefix(format!("{:02} {}", track.place, track.title));
+                bar.set_prefix(printable(&format!("{:02} {}", track.place, track.title)));
                 self.tracks.push(bar);
             }
             let bar = &self.tracks[index];
             let (done, size) = share(track);
             bar.set_length(size);
             bar.set_position(done);
-            bar.set_message(doing(track));
+            bar.set_message(printable(&doing(track)));
         }
     }
 
@@ -68,7 +68,7 @@ impl Progress {
         for (peer, (bytes, files)) in peers {
             let bar = self.peers.entry(peer.to_owned()).or_insert_with(|| {
                 let bar = bars.add(ProgressBar::new(whole)).with_style(style(PEER));
-                bar.set_prefix(peer.to_owned());
+                bar.set_prefix(printable(peer));
                 bar
             });
             bar.set_length(whole);
@@ -85,7 +85,8 @@ impl Progress {
         for (index, track) in job.tracks.iter().enumerate() {
             let line = doing(track);
             if self.said.insert(index, line.clone()).as_ref() != Some(&line) {
-                eprintln!("{:02} {:<28} {line}", track.place, track.title);
+                let line = format!("{:02} {:<28} {line}", track.place, track.title);
+                eprintln!("{}", printable(&line));
             }
         }
     }

@@ -5,13 +5,16 @@ use std::path::Path;
 use domain::Policy;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use node::config::{Config, ConfigError};
-use node::{Account, Node, Settings};
+use node::{Account, Node, Settings, StartError};
 
 use crate::exit::Failure;
 
 pub(crate) async fn run(path: &Path) -> anyhow::Result<()> {
     let config = Config::read(path).map_err(|error| Failure::usage(shown(&error)))?;
-    let mut node = Node::start(settings(config)).await?;
+    let mut node = Node::start(settings(config)).await.map_err(|error| match error {
+        StartError::NotLoopback(_) => Failure::usage(error.to_string()),
+        error => error.into(),
+    })?;
     eprintln!("reprise listens at http://{}/graphql; stop it with Ctrl-C", node.api());
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {

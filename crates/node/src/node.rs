@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::ApiState;
 use domain::{Input, Observation, Policy, Seq, Timestamp};
@@ -18,6 +19,7 @@ use projections::{Follower, Store};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::drive::Drive;
@@ -29,6 +31,9 @@ use crate::staging::Staging;
 
 /// Commands that may wait between the API and the inbox.
 const COMMANDS: usize = 64;
+
+/// How long requests under way may take when the node stops.
+const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
 /// What a node is started with.
 #[derive(Debug, Clone)]
@@ -90,6 +95,9 @@ pub enum StartError {
     /// The read models cannot be followed.
     #[error("the read models cannot be started")]
     Follow(#[from] projections::follow::FollowError),
+    /// Others than this machine could reach the API.
+    #[error(transparent)]
+    NotLoopback(api::ServeError),
     /// The API cannot listen.
     #[error("the API cannot listen at {address}")]
     Api {
@@ -132,6 +140,10 @@ impl Node {
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        // Said before anything is opened: a node that stopped for it later would have done things.
+        if !settings.api.ip().is_loopback() {
+            return Err(StartError::NotLoopback(api::ServeError::NotLoopback(settings.api)));
+        }
         let folder = |path: PathBuf| {
             std::fs::create_dir_all(&path).map_err(|source| StartError::Folder { path, source })
         };
@@ -226,6 +238,11 @@ impl Node {
             if !driving.is_finished() {
                 // The last append is let through; what comes after it is as if never seen.
                 let _ = driving.await;
+            }
+            if !served.is_finished() {
+                // Whoever reads slowly is cut off rather than waited for.
+                drop(timeout(LAST_REQUESTS, &mut served).await);
+                served.abort();
             }
             // Threads that read the log are waited for, so that it can be opened again at once.
             drop(tokio::task::spawn_blocking(move || drop((followers, store))).await);

@@ -9,6 +9,7 @@ use domain::observation::{Observation, SessionEnd};
 use soulseek::{Client, ClientConfig, Event, EventReceiver, LoginError, UploadOutcome};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
 use crate::inbox::Inbox;
 use crate::shares::Shelf;
@@ -16,6 +17,9 @@ use crate::shares::Shelf;
 /// Waits after a lost connection: from the first to the longest, doubling.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+/// A session that lasted so long was a good one, and the waits begin anew after it. A server that lets
+/// us in only to drop us would otherwise be asked every few seconds, and servers ban the impatient.
+const GOOD_SESSION: Duration = Duration::from_secs(300);
 /// Shares that change in a burst are told to the server once.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -70,16 +74,20 @@ pub(crate) fn keep(
             let reason = match Client::login(config, shelf.shares()).await {
                 Ok((client, events)) => {
                     tracing::info!(user = account.user, "logged in to Soulseek");
-                    wait = FIRST_WAIT;
+                    let began = Instant::now();
                     // First there is a client, then the engine asks for things that need it.
                     present.send_replace(Some(client.clone()));
                     inbox.report(Observation::SessionOpened).await;
-                    attend(client, events, &shelf, &inbox).await
+                    let reason = attend(client, events, &shelf, &inbox).await;
+                    if began.elapsed() >= GOOD_SESSION {
+                        wait = FIRST_WAIT;
+                    }
+                    reason
                 }
                 Err(error) => refusal(&error),
             };
             tracing::warn!(%reason, "not logged in to Soulseek");
-            let again = matches!(reason, SessionEnd::Lost(_));
+            let again = matches!(reason, SessionEnd::Lost(_) | SessionEnd::CannotListen(_));
             // And the other way round: see `perform::transfer`, which waits for this to be told.
             inbox.report(Observation::SessionClosed { reason }).await;
             present.send_replace(None);
@@ -102,12 +110,17 @@ async fn attend(
 ) -> SessionEnd {
     let mut changes = shelf.changes();
     changes.mark_changed();
+    let mut settled: Option<Instant> = None;
     let mut reason = SessionEnd::Lost("the session ended".into());
     loop {
         let event = tokio::select! {
             event = events.next() => event,
-            Ok(()) = changes.changed() => {
-                tokio::time::sleep(SETTLE).await;
+            Ok(()) = changes.changed(), if settled.is_none() => {
+                settled = Some(Instant::now() + SETTLE);
+                continue;
+            }
+            () = until(settled) => {
+                settled = None;
                 changes.mark_unchanged();
                 client.set_shares(shelf.shares());
                 continue;
@@ -132,6 +145,13 @@ async fn attend(
     }
 }
 
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Whether a failed login may be tried again, and why it failed.
 fn refusal(error: &LoginError) -> SessionEnd {
     let mut words = error.to_string();
@@ -145,8 +165,9 @@ fn refusal(error: &LoginError) -> SessionEnd {
         | LoginError::Timeout
         | LoginError::Closed
         | LoginError::ServerFull => SessionEnd::Lost(words),
-        LoginError::Listen(_)
-        | LoginError::InvalidUserName { .. }
+        // Whoever has the port may let go of it, and the address may come with the network.
+        LoginError::Listen(_) => SessionEnd::CannotListen(words),
+        LoginError::InvalidUserName { .. }
         | LoginError::EmptyPassword
         | LoginError::WrongPassword
         | LoginError::InvalidVersion

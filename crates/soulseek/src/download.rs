@@ -100,6 +100,12 @@ pub enum TransferError {
     /// The request ended before the first byte.
     #[error(transparent)]
     Ended(#[from] DownloadEnd),
+    /// The file is offered with another size than the one accepted, so the offer was refused.
+    #[error("the file has {size} bytes now")]
+    SizeChanged {
+        /// Bytes offered last.
+        size: u64,
+    },
     /// The offset leaves nothing to send, so the offer was refused.
     #[error("offset {offset} leaves nothing of {size} bytes")]
     NothingLeft {
@@ -260,19 +266,23 @@ impl Download {
         });
     }
 
-    /// Takes what was granted, from `offset` bytes on. Call it after [`DownloadEvent::Granted`];
-    /// the other side waits about half a minute.
-    pub async fn accept(&mut self, offset: u64) -> Result<FileStream, TransferError> {
+    /// Takes what was granted, from `offset` bytes on. Call it after [`DownloadEvent::Granted`] with
+    /// the size told there; the other side waits about half a minute. An offer of any other size is
+    /// refused, even one that comes after the first was accepted: whoever has bytes of the file has
+    /// them of the file of that size.
+    pub async fn accept(&mut self, offset: u64, size: u64) -> Result<FileStream, TransferError> {
         let Some(mut offer) = self.newest_offer()? else { return Err(TransferError::NotGranted) };
-        let size = offer.size;
         // Real clients keep a slot hanging for minutes when asked for nothing. SOULSEEK.md 2.9.
-        if offset > size || (offset == size && size > 0) {
-            self.answer(&offer, Verdict::Declined { reason: reason::CANCELLED.to_owned() }).await?;
+        if offer.size == size && (offset > size || (offset == size && size > 0)) {
+            self.answer(&offer, cancelled()).await?;
             return Err(TransferError::NothingLeft { offset, size });
         }
         let deadline = Instant::now() + FILE_PATIENCE;
         let (session, user) = (Arc::clone(&self.session), self.user.clone());
         let stream = loop {
+            if offer.size != size {
+                return Err(self.refuse_resized(&offer).await);
+            }
             let mut arriving = session.downloads.expect(&user, offer.token);
             self.answer(&offer, Verdict::Accepted { size: None }).await?;
             tokio::select! {
@@ -280,13 +290,23 @@ impl Download {
                     Ok(stream) => break stream,
                     Err(_) => return Err(DownloadEnd::SessionEnded.into()),
                 },
-                renewed = self.renewed(size) => offer = renewed?,
+                renewed = self.renewed() => offer = renewed?,
                 () = sleep_until(deadline) => {
                     return Err(TransferError::TimedOut { what: "file connection", received: 0 });
                 }
             }
         };
         FileStream::begin(stream, offset, size).await
+    }
+
+    /// The file changed in between; the caller has to see its new size first.
+    async fn refuse_resized(&mut self, offer: &Offer) -> TransferError {
+        // Nothing more comes of this request, whether or not the refusal arrives.
+        self.ended = Some(DownloadEnd::UploadFailed);
+        match self.answer(offer, cancelled()).await {
+            Ok(()) => TransferError::SizeChanged { size: offer.size },
+            Err(error) => error,
+        }
     }
 
     /// Declines what was granted; the request is over then at the other side.
@@ -307,15 +327,10 @@ impl Download {
         Ok(self.offer.take())
     }
 
-    async fn renewed(&mut self, size: u64) -> Result<Offer, TransferError> {
+    async fn renewed(&mut self) -> Result<Offer, TransferError> {
         loop {
             match self.news.recv().await {
-                Some(News::Offered(offer)) if offer.size == size => return Ok(offer),
-                // The file changed in between; the caller has to see its new size first.
-                Some(News::Offered(offer)) => {
-                    self.offer = Some(offer);
-                    return Err(self.end(DownloadEnd::UploadFailed));
-                }
+                Some(News::Offered(offer)) => return Ok(offer),
                 Some(News::Sent | News::Place(_)) => {}
                 Some(end) => return Err(self.end(end.into_end())),
                 None => return Err(self.end(DownloadEnd::SessionEnded)),
@@ -347,7 +362,7 @@ impl Drop for Download {
             }
         }
         if let Some(offer) = &self.offer {
-            offer.link.mention(&cancelled(offer.token));
+            offer.link.mention(&decline(offer.token));
         }
     }
 }
@@ -356,9 +371,12 @@ fn is_full_queue(reason: &str) -> bool {
     reason == reason::TOO_MANY_FILES || reason == reason::TOO_MANY_MEGABYTES
 }
 
-fn cancelled(token: u32) -> PeerMessage {
-    let verdict = Verdict::Declined { reason: reason::CANCELLED.to_owned() };
-    PeerMessage::TransferResponse { token, verdict }
+fn cancelled() -> Verdict {
+    Verdict::Declined { reason: reason::CANCELLED.to_owned() }
+}
+
+fn decline(token: u32) -> PeerMessage {
+    PeerMessage::TransferResponse { token, verdict: cancelled() }
 }
 
 impl News {
@@ -489,7 +507,7 @@ impl Downloads {
     pub(crate) fn offered(&self, user: &str, path: &str, token: u32, size: u64, link: &Link) {
         let offer = Offer { token, size, link: link.clone() };
         if !self.tell(user, path, News::Offered(offer)) {
-            link.mention(&cancelled(token));
+            link.mention(&decline(token));
         }
     }
 

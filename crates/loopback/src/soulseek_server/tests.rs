@@ -125,7 +125,7 @@ async fn read_all(stream: &mut FileStream) -> (Vec<u8>, Result<(), TransferError
 async fn fetch(client: &Client, user: &str, path: &str, offset: u64) -> Vec<u8> {
     let mut download = client.download(user, path).await.unwrap();
     let size = granted(&mut download).await;
-    let mut stream = download.accept(offset).await.unwrap();
+    let mut stream = download.accept(offset, size).await.unwrap();
     assert_eq!(stream.len(), size - offset);
     let (bytes, end) = read_all(&mut stream).await;
     end.unwrap();
@@ -287,7 +287,7 @@ async fn a_download_resumes_where_it_is_told() {
 
     let mut download = ada.download("bo", SONG).await.unwrap();
     granted(&mut download).await;
-    let nothing = download.accept(SIZE as u64).await;
+    let nothing = download.accept(SIZE as u64, SIZE as u64).await;
     assert!(matches!(nothing, Err(TransferError::NothingLeft { .. })));
 }
 
@@ -419,7 +419,7 @@ async fn dropping_the_stream_cancels_and_frees_the_slot() {
     let (ada, _a) = log_in(&server, "ada", 2).await;
     let mut download = ada.download("bo", SONG).await.unwrap();
     granted(&mut download).await;
-    let mut stream = download.accept(0).await.unwrap();
+    let mut stream = download.accept(0, 20 << 20).await.unwrap();
     stream.read(&mut [0; 100]).await.unwrap();
     drop((stream, download));
     let end = event(&mut uploads, is_upload_end).await;
@@ -483,7 +483,7 @@ async fn a_cut_download_can_be_asked_for_again_at_once() {
     for _ in 0..3 {
         let mut download = ada.download("bo", SONG).await.unwrap();
         granted(&mut download).await;
-        let mut stream = download.accept(0).await.unwrap();
+        let mut stream = download.accept(0, 20 << 20).await.unwrap();
         let mut count = 0;
         while count < held.len() {
             count += stream.read(&mut held[count..]).await.unwrap();
@@ -549,7 +549,7 @@ fn everything_a_caller_waits_for_can_move_between_threads() {
         movable(&client.download("", ""));
         movable(&search.next());
         movable(&download.next());
-        movable(&download.accept(0));
+        movable(&download.accept(0, 0));
         movable(&client.clone().close());
     }
     let _ = check;
@@ -643,7 +643,7 @@ async fn an_uploader_that_vanishes_leaves_the_bytes_so_far() {
     };
     let receiving = async {
         assert_eq!(granted(&mut download).await, SIZE as u64);
-        read_all(&mut download.accept(0).await.unwrap()).await
+        read_all(&mut download.accept(0, SIZE as u64).await.unwrap()).await
     };
     let ((), (bytes, end)) = tokio::join!(sending, receiving);
     assert!(bytes == content(SIZE)[..100_000]);
@@ -662,12 +662,69 @@ async fn a_surplus_is_cut_off_and_reported() {
         file
     };
     let receiving = async {
-        granted(&mut download).await;
-        read_all(&mut download.accept(0).await.unwrap()).await
+        let size = granted(&mut download).await;
+        read_all(&mut download.accept(0, size).await.unwrap()).await
     };
     let (_file, (bytes, end)) = tokio::join!(sending, receiving);
     assert_eq!(bytes, content(5_000)[..10]);
     assert!(matches!(end, Err(TransferError::Surplus)));
+}
+
+/// Message 40 for `path`.
+fn offering(path: &str, token: u32, size: u64) -> Vec<u8> {
+    let (direction, path) = (DIRECTION_UPLOAD, path.to_owned());
+    PeerMessage::TransferRequest { direction, token, path, size: Some(size) }.encode()
+}
+
+/// Reads on until the offer `token` is answered.
+async fn verdict_on(peer: &mut TcpStream, wanted: u32) -> Verdict {
+    loop {
+        match timeout(LIMIT, read_peer(peer)).await.expect("an answer in time") {
+            PeerMessage::TransferResponse { token, verdict } if token == wanted => return verdict,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_offer_that_changes_its_size_is_refused_before_and_after_it_was_accepted() {
+    let server = server().await;
+    let (ada, _ada) = log_in(&server, "ada", 2).await;
+    let stranger = Stranger::log_in(&server, "stranger", 9).await;
+    let declined = Verdict::Declined { reason: "Cancelled".to_owned() };
+
+    // Both at once: whichever is read when, the caller was told of the first.
+    let mut download = ada.download("stranger", SONG).await.unwrap();
+    let offering_twice = async {
+        let mut peer = stranger.accept().await;
+        let offers = [offering(SONG, 1, 10), offering(SONG, 2, 5_000)].concat();
+        write_all(&mut peer, &offers).await.unwrap();
+        assert_eq!(verdict_on(&mut peer, 2).await, declined);
+        peer
+    };
+    let receiving = async {
+        assert_eq!(granted(&mut download).await, 10);
+        download.accept(0, 10).await
+    };
+    let (mut peer, end) = tokio::join!(offering_twice, receiving);
+    assert!(matches!(end, Err(TransferError::SizeChanged { size: 5_000 })), "{end:?}");
+    drop(download);
+
+    // One after the other: the second once the first was accepted.
+    let mut download = ada.download("stranger", ONE).await.unwrap();
+    let changing = async {
+        write_all(&mut peer, &offering(ONE, 3, 10)).await.unwrap();
+        assert_eq!(verdict_on(&mut peer, 3).await, Verdict::Accepted { size: None });
+        write_all(&mut peer, &offering(ONE, 4, 9)).await.unwrap();
+        assert_eq!(verdict_on(&mut peer, 4).await, declined);
+    };
+    let receiving = async {
+        assert_eq!(granted(&mut download).await, 10);
+        download.accept(0, 10).await
+    };
+    let ((), end) = tokio::join!(changing, receiving);
+    assert!(matches!(end, Err(TransferError::SizeChanged { size: 9 })), "{end:?}");
+    assert_eq!(ended(&mut download).await, DownloadEnd::UploadFailed);
 }
 
 #[tokio::test]

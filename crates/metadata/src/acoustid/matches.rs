@@ -30,11 +30,16 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// The numbers are those of AcoustID's server; all others mean a request that stays wrong.
+    /// The numbers are those of AcoustID's server. A few are of the file that was asked about: it
+    /// cannot be found, and that says nothing of the next file. All others mean a request that stays
+    /// wrong whatever file it is for, such as one with a bad key.
     pub(crate) fn fault(&self, answer: &Answer) -> LookupFault {
+        const INVALID_FINGERPRINT: u32 = 3;
         const INTERNAL: u32 = 5;
+        const INVALID_DURATION: u32 = 8;
         const UNAVAILABLE: u32 = 13;
         const TOO_MANY_REQUESTS: u32 = 14;
+        const FINGERPRINT_NOT_FOUND: u32 = 18;
         let busy = |usual| LookupFault::Busy {
             status: if answer.is_success() { usual } else { answer.status },
             retry_after_ms: answer.retry_after_ms,
@@ -43,6 +48,7 @@ impl Trouble {
             TOO_MANY_REQUESTS => busy(429),
             INTERNAL => busy(500),
             UNAVAILABLE => busy(503),
+            INVALID_FINGERPRINT | INVALID_DURATION | FINGERPRINT_NOT_FOUND => LookupFault::NotFound,
             _ if matches!(answer.status, 429 | 500..) => busy(answer.status),
             code => LookupFault::Refused(shortened(&format!(
                 "{} (AcoustID error {code})",

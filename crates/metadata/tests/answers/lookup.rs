@@ -88,6 +88,22 @@ async fn errors_are_told_apart_by_acoustids_own_numbers() {
 }
 
 #[tokio::test]
+async fn a_fault_of_one_file_is_told_apart_from_a_fault_of_ours() {
+    let trouble = |code: u32| {
+        format!(r#"{{"status":"error","error":{{"code":{code},"message":"no"}}}}"#).into_bytes()
+    };
+    // Fingerprint, duration, fingerprint again: the next file may be known.
+    for code in [3, 8, 18] {
+        assert_eq!(fault_of(400, &[], trouble(code)).await, LookupFault::NotFound, "{code}");
+    }
+    // Format, parameters, keys, application: every file would fail.
+    for code in [1, 2, 4, 6, 12, 17] {
+        let fault = fault_of(400, &[], trouble(code)).await;
+        assert_eq!(fault, LookupFault::Refused(format!("no (AcoustID error {code})")));
+    }
+}
+
+#[tokio::test]
 async fn answers_of_something_else_are_told_apart_by_their_status() {
     assert_eq!(
         fault_of(502, &[], b"<html>".into()).await,

@@ -1,4 +1,7 @@
-//! Decodes a staged file from start to end and takes its fingerprint.
+//! Decodes a staged file from start to end and takes its fingerprint. A disk that cannot be read says
+//! nothing of the file, which may be as good as ever.
+
+use std::io;
 
 use audio::{ExamineError, examine};
 use domain::TrackKey;
@@ -6,23 +9,32 @@ use domain::media::{AudioFault, Codec, CodecProfile, Examined, Fingerprint};
 use domain::observation::{Examination, Observation};
 
 use super::{Tools, blocking};
+use crate::staging;
 
 pub(super) async fn run(tools: &Tools, track: TrackKey, attempt: u16, size: u64) -> Observation {
-    let staging = tools.staging.clone();
-    let path = staging.path(track, attempt);
+    let files = tools.staging.clone();
+    let path = files.path(track, attempt);
     let lost = |detail| Observation::StagingLost { track, attempt, detail };
-    let digest = match blocking(move || staging.digest(track, attempt)).await {
+    let unread = |error: &io::Error| match error.kind() {
+        io::ErrorKind::NotFound => lost("the file is gone".into()),
+        _ => Observation::ExamineFailed { track, attempt, fault: staging::fault(error) },
+    };
+    let digest = match blocking(move || files.digest(track, attempt)).await {
         Ok(Some((digest, found))) if found == size => digest,
         Ok(Some((_, found))) => return lost(format!("{found} of {size} B")),
         Ok(None) => return lost("the file is gone".into()),
-        Err(error) => return lost(error.to_string()),
+        Err(error) => return unread(&error),
     };
     // Decoders of foreign bytes may panic; that is the file's fault and must not stop the track.
     let outcome = match tokio::task::spawn_blocking(move || examine(&path)).await {
         Ok(Ok(music)) => Examination::Music(described(music)),
-        Ok(Err(ExamineError::Io(error))) => return lost(error.to_string()),
+        Ok(Err(ExamineError::Io(error))) => return unread(&error),
         Ok(Err(error)) => Examination::Fault(fault(error)),
-        Err(_) => Examination::Fault(AudioFault::NotDecodable("the decoder gave up".into())),
+        // Of this copy, perhaps: another may be whole.
+        Err(_) => Examination::Fault(AudioFault::Damaged {
+            at_ms: 0,
+            detail: "the decoder gave up".into(),
+        }),
     };
     Observation::FileExamined { track, attempt, digest, outcome }
 }

@@ -7,9 +7,12 @@ mod publish;
 mod search;
 mod transfer;
 
-use std::collections::HashMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use domain::{AssignmentId, Effect, Observation, TrackKey};
 use metadata::{AcoustId, MusicBrainz, Throttle};
@@ -47,6 +50,35 @@ pub(crate) struct Performer {
     /// One transfer at a time writes a track's staged file: the next waits for the last byte of the
     /// one before.
     writers: HashMap<TrackKey, Arc<Mutex<()>>>,
+    examining: UnderWay,
+    publishing: UnderWay,
+}
+
+/// Attempts that are being worked on. The engine may ask twice for what takes long; one answer is for
+/// both.
+#[derive(Clone, Default)]
+struct UnderWay(Arc<std::sync::Mutex<HashSet<(TrackKey, u16)>>>);
+
+/// Work on one attempt; over when dropped. That comes before the answer is reported, because an engine
+/// that has the answer may ask anew.
+struct Work {
+    of: UnderWay,
+    attempt: (TrackKey, u16),
+}
+
+impl UnderWay {
+    /// Begins; `None` when this attempt is being worked on already.
+    fn begin(&self, track: TrackKey, attempt: u16) -> Option<Work> {
+        let attempt = (track, attempt);
+        let begun = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(attempt);
+        begun.then(|| Work { of: self.clone(), attempt })
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.of.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.attempt);
+    }
 }
 
 impl Performer {
@@ -56,6 +88,8 @@ impl Performer {
             decoders: Arc::new(Semaphore::new(DECODERS)),
             transfers: HashMap::new(),
             writers: HashMap::new(),
+            examining: UnderWay::default(),
+            publishing: UnderWay::default(),
         }
     }
 
@@ -83,16 +117,22 @@ impl Performer {
                 }
             }
             Effect::Examine { track, attempt, size } => {
+                let Some(work) = self.examining.begin(track, attempt) else { return };
                 let decoders = Arc::clone(&self.decoders);
                 tokio::spawn(async move {
-                    let _turn = decoders.acquire_owned().await;
+                    let turn = decoders.acquire_owned().await;
                     let seen = examine::run(&tools, track, attempt, size).await;
+                    drop((turn, work));
                     tools.inbox.report(seen).await;
                 });
             }
             Effect::Publish { track, attempt, digest, path, tags } => {
+                let Some(work) = self.publishing.begin(track, attempt) else { return };
+                let writer = self.writer(track);
                 tokio::spawn(async move {
+                    let last_byte = writer.lock().await;
                     let seen = publish::run(&tools, track, attempt, digest, path, tags).await;
+                    drop((last_byte, work));
                     tools.inbox.report(seen).await;
                 });
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::chunk::{Digest, cell_end};
+use domain::chunk::{CHUNK_BYTES, Digest, cell_end};
 use domain::observation::{Observation, TransferEnd, TransferFault};
 use domain::{AssignmentId, ByteRange, PeerId, TrackKey};
 use soulseek::{Download, DownloadEnd, DownloadEvent, FileStream, TransferError};
@@ -13,7 +13,8 @@ use tokio::time::{Instant, timeout};
 use super::{Tools, blocking};
 use crate::staging::{ContinueError, Staged};
 
-/// Bytes of a slow peer are reported at least this often.
+/// Bytes of a slow peer are reported at least this often, except for those of a file's first cell:
+/// refused content is known by the digest of that cell, so it is reported in one piece.
 const REPORT_EVERY: Duration = Duration::from_secs(2);
 /// The end of a session is known everywhere within this time.
 const SESSION_NEWS: Duration = Duration::from_secs(5);
@@ -55,9 +56,7 @@ pub(super) async fn run(tools: &Tools, request: &Request, mut cancelled: watch::
         granted = grant(tools, request) => granted,
     };
     let done = match granted {
-        Ok((mut download, staged, before)) => {
-            receive(tools, request, &mut download, staged, &before, &mut cancelled).await
-        }
+        Ok(mut download) => receive(tools, request, &mut download, &mut cancelled).await,
         Err(fault) => Err(Stop::Fault(fault)),
     };
     let end = match done {
@@ -81,10 +80,7 @@ async fn ended_by(cancelled: &mut watch::Receiver<bool>) {
 }
 
 /// Asks for the file and waits for our turn.
-async fn grant(
-    tools: &Tools,
-    request: &Request,
-) -> Result<(Download, Staged, Vec<u8>), TransferFault> {
+async fn grant(tools: &Tools, request: &Request) -> Result<Download, TransferFault> {
     let client = tools.session.borrow().clone().ok_or(TransferFault::SessionClosed)?;
     let PeerId::Soulseek(user) = &request.peer;
     let mut download = client.download(user, &request.path).await.map_err(|error| match error {
@@ -95,10 +91,14 @@ async fn grant(
         soulseek::ClientError::UnsuitableQuery => TransferFault::CannotConnect,
     })?;
     let (track, assignment) = (request.track, request.assignment);
+    let mut told = None;
     let size = loop {
         match download.next().await {
             DownloadEvent::Queued => {}
+            // Asked again and again, a peer says the same again and again.
+            DownloadEvent::Place(place) if told == Some(place) => {}
             DownloadEvent::Place(place) => {
+                told = Some(place);
                 tools.inbox.report(Observation::PlaceTold { track, assignment, place }).await;
             }
             DownloadEvent::Granted { size } => break size,
@@ -110,34 +110,42 @@ async fn grant(
         let _ = download.refuse("Cancelled").await;
         return Err(TransferFault::SizeChanged(size));
     }
-    let (staging, attempt) = (tools.staging.clone(), request.attempt);
-    let (start, overlap) = (request.range.start, request.overlap);
-    match blocking(move || staging.continue_at(track, attempt, start, overlap)).await {
-        Ok((staged, before)) => Ok((download, staged, before)),
-        Err(error) => {
-            let _ = download.refuse("Cancelled").await;
-            Err(match error {
-                ContinueError::Short(have) => TransferFault::StagingShort(have),
-                ContinueError::Disk(fault) => TransferFault::Disk(fault),
-            })
-        }
-    }
+    Ok(download)
+}
+
+/// Opens the staged file. Not to be cancelled: a thread that goes on behind a cancelled task would cut
+/// the file under whoever writes it next.
+async fn open(tools: &Tools, request: &Request) -> Result<(Staged, Vec<u8>), TransferFault> {
+    let (staging, track, attempt) = (tools.staging.clone(), request.track, request.attempt);
+    let (range, overlap) = (request.range, request.overlap);
+    let opened = blocking(move || staging.continue_at(track, attempt, range, overlap)).await;
+    opened.map_err(|error| match error {
+        ContinueError::Short(have) => TransferFault::StagingShort(have),
+        ContinueError::Disk(fault) => TransferFault::Disk(fault),
+    })
 }
 
 async fn receive(
     tools: &Tools,
     request: &Request,
     download: &mut Download,
-    staged: Staged,
-    before: &[u8],
     cancelled: &mut watch::Receiver<bool>,
 ) -> Result<(), Stop> {
+    let (staged, before) = match open(tools, request).await {
+        Ok(opened) => opened,
+        Err(fault) => {
+            let _ = download.refuse("Cancelled").await;
+            return Err(fault.into());
+        }
+    };
     let offset = request.range.start - before.len() as u64;
     let (track, assignment) = (request.track, request.assignment);
     let mut stream = tokio::select! {
         biased;
         () = ended_by(cancelled) => return Err(Stop::Cancelled),
-        accepted = download.accept(offset) => accepted.map_err(|error| failed(&error))?,
+        accepted = download.accept(offset, request.size) => {
+            accepted.map_err(|error| failed(&error))?
+        }
     };
     tools.inbox.report(Observation::TransferStarted { track, assignment }).await;
     let mut writing = Writing {
@@ -149,7 +157,7 @@ async fn receive(
         reported: Instant::now(),
     };
     if !before.is_empty() {
-        let equal = proves(&mut stream, before, cancelled).await?;
+        let equal = proves(&mut stream, &before, cancelled).await?;
         let range = ByteRange { start: offset, end: request.range.start };
         let compared = Observation::OverlapCompared { track, assignment, range, equal };
         tools.inbox.report(compared).await;
@@ -164,7 +172,7 @@ async fn receive(
             biased;
             () = ended_by(cancelled) => return Err(Stop::Cancelled),
             read = stream.read(&mut buffer) => read,
-            () = tokio::time::sleep_until(report_at), if !writing.pending.is_empty() => {
+            () = tokio::time::sleep_until(report_at), if writing.may_report() => {
                 writing.flush().await?;
                 continue;
             }
@@ -215,10 +223,18 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
+    /// Whether part of a cell may be reported before the rest of it is here.
+    fn may_report(&self) -> bool {
+        !self.pending.is_empty() && self.next >= CHUNK_BYTES
+    }
+
     async fn take(&mut self, mut bytes: &[u8]) -> Result<(), Stop> {
         while !bytes.is_empty() {
             let written = self.next + self.pending.len() as u64;
-            let room = cell_end(written, self.request.size) - written;
+            let room = cell_end(written, self.request.size).saturating_sub(written);
+            if room == 0 {
+                return Err(TransferFault::Surplus.into());
+            }
             let count = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
             let (now, rest) = bytes.split_at(count);
             self.pending.extend_from_slice(now);
@@ -274,7 +290,9 @@ fn failed(error: &TransferError) -> TransferFault {
         TransferError::TimedOut { what, .. } => TransferFault::TimedOut((*what).into()),
         TransferError::ConnectionCut { .. } => TransferFault::ConnectionCut,
         TransferError::Surplus => TransferFault::Surplus,
-        TransferError::NothingLeft { size, .. } => TransferFault::SizeChanged(*size),
+        TransferError::SizeChanged { size } | TransferError::NothingLeft { size, .. } => {
+            TransferFault::SizeChanged(*size)
+        }
         TransferError::NotGranted => TransferFault::TimedOut("a grant".into()),
     }
 }
