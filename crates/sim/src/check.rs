@@ -191,10 +191,10 @@ pub fn forgets_no_refusal(log: &[Envelope]) -> Result<(), String> {
                     return Err(format!("{seq}: {track} is verified with a refused file"));
                 }
             }
-            Event::Decision(Decision::TrackCompleted { track, .. }) => {
-                if !completed.insert(*track) {
-                    return Err(format!("{seq}: {track} is completed twice"));
-                }
+            Event::Decision(Decision::TrackCompleted { track, .. })
+                if !completed.insert(*track) =>
+            {
+                return Err(format!("{seq}: {track} is completed twice"));
             }
             Event::Decision(Decision::RangeAssigned { track, .. }) if completed.contains(track) => {
                 return Err(format!("{seq}: {track} is fetched again"));
