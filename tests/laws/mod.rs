@@ -29,7 +29,7 @@ proptest! {
         let life = run::run(seed, Policy::default(), crash_percent);
         let last: Vec<_> = life.log.iter().rev().take(6).map(domain::render::line).collect();
         prop_assert!(life.is_completed(), "last events: {last:#?}");
-        for job in life.engine.state().jobs.values().next_back() {
+        if let Some(job) = life.engine.state().jobs.values().next_back() {
             for track in &job.tracks {
                 let path = track.path.as_deref().unwrap_or_default();
                 prop_assert!(life.world.is_right(path), "{path} is not what it is called");
