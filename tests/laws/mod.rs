@@ -80,6 +80,9 @@ proptest! {
             for (shown, known) in shown.tracks.iter().zip(&known.tracks) {
                 let completed = known.phase == TrackPhase::Completed;
                 prop_assert_eq!(shown.state == TrackState::Completed, completed);
+                let is_asked =
+                    matches!(shown.state, TrackState::Queued { .. } | TrackState::Downloading);
+                prop_assert_eq!(is_asked, matches!(known.phase, TrackPhase::Fetching(_)));
                 prop_assert_eq!(&shown.path, &known.path);
                 prop_assert_eq!(shown.attempt, known.attempt);
                 prop_assert_eq!(shown.held_bytes, known.held);

@@ -46,7 +46,7 @@ impl Jobs {
 
 impl Projection for Jobs {
     const NAME: &'static str = "jobs";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
         Ok(self.table.checkpoint()?)

@@ -162,12 +162,7 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
             row.reason = Some(foreign::text(&reason.to_string()));
             row.next_action = Some(advice::after_failure(reason));
         }),
-        Decision::JobCancelled { job } => self::job(draft, *job, |row| {
-            row.state = JobState::Cancelled;
-            row.finished_at = Some(at);
-            row.reason = Some("cancelled by command".to_owned());
-            row.next_action = Some("add the release again to take it up anew".to_owned());
-        }),
+        Decision::JobCancelled { job } => job_cancelled(draft, *job, at),
         Decision::JobCompleted { job } => self::job(draft, *job, |row| {
             row.go(JobState::Completed);
             row.finished_at = Some(at);
@@ -344,6 +339,24 @@ fn job_added(draft: &mut Draft<'_>, job: JobId, release: ReleaseId, at: Timestam
     draft.put(&job_key(JOB, job), &row)
 }
 
+/// What is published stays; of the rest nothing is kept.
+fn job_cancelled(draft: &mut Draft<'_>, job: JobId, at: Timestamp) -> Folded {
+    let tracks = draft.get::<JobRow>(&job_key(JOB, job))?.map_or(0, |row| row.tracks);
+    for index in 0..tracks {
+        let track = TrackKey { job, index };
+        let row = draft.get::<TrackRow>(&track_key(TRACK, track))?;
+        if row.is_some_and(|row| row.state != TrackState::Completed) {
+            let_go(draft, track)?;
+        }
+    }
+    self::job(draft, job, |row| {
+        row.state = JobState::Cancelled;
+        row.finished_at = Some(at);
+        row.reason = Some("cancelled by command".to_owned());
+        row.next_action = Some("add the release again to take it up anew".to_owned());
+    })
+}
+
 fn release_fetched(draft: &mut Draft<'_>, job: JobId, target: &Target) -> Folded {
     let Some(mut row) = draft.get::<JobRow>(&job_key(JOB, job))? else { return Ok(()) };
     // An answer that comes twice, or after the job has ended, changes nothing.
@@ -447,7 +460,21 @@ fn end_assignment(
     })
 }
 
+/// The attempt is over and the next one is tried.
 fn begin_anew(draft: &mut Draft<'_>, track: TrackKey, what: &str, why: &str) -> Folded {
+    let_go(draft, track)?;
+    self::track(draft, track, |row| {
+        row.stand(what, why);
+        row.next_action = Some("the next source is tried".to_owned());
+    })
+}
+
+/// Nothing is held any more, and what comes next is another attempt.
+fn let_go(draft: &mut Draft<'_>, track: TrackKey) -> Folded {
+    let open = draft.get::<TrackRow>(&track_key(TRACK, track))?.and_then(|row| row.open);
+    if let Some(open) = open {
+        end_assignment(draft, track, AssignmentId(open), SourceState::Candidate, None)?;
+    }
     for (key, mut source) in draft.scan::<SourceRow>(&track_key(SOURCE, track))? {
         if matches!(source.state, SourceState::Done | SourceState::SetAside) {
             source.state = SourceState::Candidate;
@@ -455,12 +482,13 @@ fn begin_anew(draft: &mut Draft<'_>, track: TrackKey, what: &str, why: &str) -> 
         }
     }
     self::track(draft, track, |row| {
-        row.state = TrackState::Wanted;
+        row.go(TrackState::Wanted);
+        row.attempt = row.attempt.saturating_add(1);
         row.held_bytes = 0;
         row.size = None;
-        row.open = None;
-        row.stand(what, why);
-        row.next_action = Some("the next source is tried".to_owned());
+        row.path = None;
+        row.acoustid = None;
+        row.score = None;
     })
 }
 
