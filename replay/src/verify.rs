@@ -355,7 +355,7 @@ mod tests {
         for (second, input) in (1..).zip(inputs()) {
             let at = Timestamp(second * 1_000_000);
             let events = rules.step(input, at).events;
-            log.append(&[eventlog::Step { at, events: &events }]).unwrap();
+            log.append(&[eventlog::Step::new(at, &events)]).unwrap();
         }
         let all = || reader.range(Seq(1)..=Seq(u64::MAX));
         let verified = verify_engine(all()).unwrap();

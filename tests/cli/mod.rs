@@ -7,7 +7,7 @@ use std::process::Output;
 use std::sync::OnceLock;
 
 use domain::{Decision, Envelope, Event};
-use eventlog::history::{HistoryReader, write_history};
+use eventlog::history::{HistoryReader, write_envelopes};
 use tempfile::TempDir;
 
 use crate::binary::reprise;
@@ -69,16 +69,16 @@ fn a_decision_that_would_not_be_made_again_is_shown_and_exits_6() {
     let path = dir.path().join("changed.history");
     let header = HistoryReader::open(&demo().join("job-1.history")).unwrap().header();
     let mut changed = None;
-    let envelopes = history().into_iter().map(|mut envelope| {
+    let mut envelopes = history();
+    for envelope in &mut envelopes {
         if let Event::Decision(Decision::RangeAssigned { overlap, .. }) = &mut envelope.event
             && changed.is_none()
         {
             *overlap += 1;
             changed = Some(envelope.seq);
         }
-        Ok::<_, std::convert::Infallible>(envelope)
-    });
-    write_history(BufWriter::new(File::create(&path).unwrap()), header, envelopes).unwrap();
+    }
+    write_envelopes(BufWriter::new(File::create(&path).unwrap()), header, &envelopes).unwrap();
     let output = run(&["replay", "verify", text(&path)]);
     assert_eq!(code(&output), 6);
     let said = errors(&output);

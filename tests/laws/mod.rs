@@ -62,7 +62,7 @@ proptest! {
                 .map(|step| (step[0].at, step.iter().map(|e| e.event.clone()).collect()))
                 .collect();
             let steps: Vec<_> =
-                events.iter().map(|(at, events)| Step { at: *at, events }).collect();
+                events.iter().map(|(at, events)| Step::new(*at, events)).collect();
             log.append(&steps).unwrap();
         }
         let read: Vec<_> =

@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use domain::{Envelope, JobId, Seq};
+use domain::{JobId, Seq};
 use eventlog::history::{Header, WriteError, write_history};
-use eventlog::{ReadError, Reader};
+use eventlog::{ReadError, Reader, Record};
 use futures_util::stream;
 use tokio::sync::mpsc;
 
@@ -45,18 +45,18 @@ fn write(
     writer: impl Write,
 ) -> Result<u64, WriteError<ReadError>> {
     let step = log.get(last).map_err(WriteError::Source)?.map(|envelope| envelope.cause);
-    write_history(writer, header, whole_steps(log.range(Seq(1)..=log.durable()), last, step))
+    write_history(writer, header, whole_steps(log.records(Seq(1)..=log.durable()), last, step))
 }
 
 /// Everything up to `last`, and the rest of the step that it belongs to. Nothing is left out: what is
 /// decided about one job depends on what others did before.
 fn whole_steps<E>(
-    log: impl Iterator<Item = Result<Envelope, E>>,
+    log: impl Iterator<Item = Result<Record, E>>,
     last: Seq,
     step: Option<Seq>,
-) -> impl Iterator<Item = Result<Envelope, E>> {
+) -> impl Iterator<Item = Result<Record, E>> {
     log.take_while(move |read| match read {
-        Ok(envelope) => envelope.seq <= last || Some(envelope.cause) == step,
+        Ok(record) => record.seq <= last || Some(record.cause) == step,
         Err(_) => true,
     })
 }

@@ -31,9 +31,9 @@ fn measure(dir: &Path, events: u64) -> Result<(), Failure> {
     let bytes: usize = steps
         .iter()
         .flatten()
-        .map(|event| eventlog::encode(event).map(|bytes| bytes.len()))
+        .map(|event| eventlog::encode(event).map(|(_, bytes)| bytes.len()))
         .sum::<Result<usize, _>>()?;
-    println!("archived event: {} bytes on average, and 36 of frame", bytes / 256);
+    println!("archived event: {} bytes on average, and 64 of frame", bytes / 256);
     println!(
         "{:>8} {:>12} {:>10} {:>10} {:>10}",
         "batch", "events/s", "p50 us", "p99 us", "max us"
@@ -48,9 +48,9 @@ fn appends(dir: &Path, steps: &[[Event; 2]], batch: usize) -> Result<(), Failure
     let (mut log, _reader) = Log::open(dir)?;
     let lone = &steps[0][..1];
     let batch_steps: Vec<Step<'_>> = if batch == 1 {
-        vec![Step { at: Timestamp(1), events: lone }]
+        vec![Step::new(Timestamp(1), lone)]
     } else {
-        steps[..batch / 2].iter().map(|events| Step { at: Timestamp(1), events }).collect()
+        steps[..batch / 2].iter().map(|events| Step::new(Timestamp(1), events)).collect()
     };
     let mut took = Vec::new();
     let start = Instant::now();
@@ -70,7 +70,7 @@ fn appends(dir: &Path, steps: &[[Event; 2]], batch: usize) -> Result<(), Failure
 fn scan(dir: &Path, steps: &[[Event; 2]], events: u64) -> Result<(), Failure> {
     let (mut log, reader) = Log::open(dir)?;
     let batch: Vec<Step<'_>> =
-        steps[..32].iter().map(|events| Step { at: Timestamp(1), events }).collect();
+        steps[..32].iter().map(|events| Step::new(Timestamp(1), events)).collect();
     while reader.durable().0 < events {
         log.append(&batch)?;
     }

@@ -1,12 +1,15 @@
 //! One commit as bytes: the frames of one or more steps, linked to the block before by its hash.
-//! How a block is cut into values of the store is in `store`.
+//! How a block is cut into values of the store is in `active`.
 //!
 //! ```text
 //! offset  0       4         8        12      16      24            56              length-32
 //!         | magic | version | length | count | first | before      | frames ...    | hash       |
-//!         | RBLK  | u32     | u32    | u32   | u64   | BLAKE3 of   | count of them | BLAKE3 of  |
-//!         |       |         |        |       |       | block before|               | all before |
+//!         | RBLK  | u32     | u32    | u32   | u64   | hash of the | count of them |            |
+//!         |       |         |        |       |       | block before|               |            |
 //! ```
+//! `hash` is the BLAKE3 of version, count, first and before, then of each frame's link: everything
+//! that can never change. A payload stands in it by its own BLAKE3, so that personal data can be
+//! erased from a log whose chain still holds.
 
 use std::ops::Range;
 
@@ -14,14 +17,18 @@ use domain::{Envelope, Seq};
 
 use crate::damage::Damage;
 use crate::frame::{self, Frame};
+use crate::record::Record;
 
 /// Largest block in bytes.
 pub(crate) const BLOCK_MOST: usize = 16 * 1024 * 1024;
 
-const MAGIC: [u8; 4] = *b"RBLK";
-/// Version of the block layout; the frames in it have their own.
-const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 56;
+/// A block is closed when the next step would make it longer, so that it is one value of the store.
+pub(crate) const BLOCK_USUAL: usize = 48 * 1024;
+
+pub(crate) const MAGIC: [u8; 4] = *b"RBLK";
+/// Version of the block layout and of the frames in it.
+const VERSION: u32 = 2;
+pub(crate) const HEADER_BYTES: usize = 56;
 const HASH_BYTES: usize = 32;
 
 /// Bytes a block adds to its frames.
@@ -46,9 +53,9 @@ impl Draft {
         Self { bytes, first, count: 0 }
     }
 
-    /// True when frames of this many bytes still fit.
+    /// True when a step of this many bytes fits, or when it would be alone.
     pub(crate) fn has_room(&self, frame_bytes: usize) -> bool {
-        self.bytes.len() + frame_bytes + HASH_BYTES <= BLOCK_MOST
+        self.count == 0 || self.bytes.len() + frame_bytes + HASH_BYTES <= BLOCK_USUAL
     }
 
     /// Adds `count` frames, which the caller made for the positions that follow.
@@ -70,18 +77,44 @@ impl Draft {
     /// The bytes to store, and their hash for the block after.
     pub(crate) fn finish(mut self) -> (Vec<u8>, [u8; 32]) {
         let length = u32::try_from(self.bytes.len() + HASH_BYTES)
-            .expect("has_room keeps a block below 16 MiB");
+            .expect("a step is refused before it is longer than a block");
         self.bytes[8..12].copy_from_slice(&length.to_le_bytes());
         self.bytes[12..16].copy_from_slice(&self.count.to_le_bytes());
-        let hash = *blake3::hash(&self.bytes).as_bytes();
+        let mut hasher = start_hash(&self.bytes);
+        let mut rest = &self.bytes[HEADER_BYTES..];
+        while !rest.is_empty() {
+            let (frame, after) = frame::split(rest).expect("frames were made by this program");
+            frame.link(&mut hasher);
+            rest = after;
+        }
+        let hash = *hasher.finalize().as_bytes();
         self.bytes.extend_from_slice(&hash);
         (self.bytes, hash)
     }
 }
 
-/// Length of the whole block whose first value is `part`.
-pub(crate) fn announced_len(part: &[u8]) -> Result<usize, Damage> {
-    let header = part.first_chunk::<HEADER_BYTES>().ok_or(Damage::Cut)?;
+/// The hash of a block up to its header, of which the length is left out.
+fn start_hash(block: &[u8]) -> blake3::Hasher {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&block[4..8]);
+    hasher.update(&block[12..HEADER_BYTES]);
+    hasher
+}
+
+/// What a block says of itself before anything of it is checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Announced {
+    /// Bytes of the whole block.
+    pub(crate) length: usize,
+    /// Position of the first event.
+    pub(crate) first: Seq,
+    /// Position of the last event.
+    pub(crate) last: Seq,
+}
+
+/// Reads the header of a block.
+pub(crate) fn announced(bytes: &[u8]) -> Result<Announced, Damage> {
+    let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(Damage::Cut)?;
     if header[..4] != MAGIC {
         return Err(Damage::Header("it does not begin with RBLK"));
     }
@@ -89,13 +122,18 @@ pub(crate) fn announced_len(part: &[u8]) -> Result<usize, Damage> {
     if version != VERSION {
         return Err(Damage::Version(version));
     }
-    match usize::try_from(u32_at(header, 8)) {
-        Ok(length) if (OVERHEAD..=BLOCK_MOST).contains(&length) => Ok(length),
-        _ => Err(Damage::Header("its length is impossible")),
+    let length = usize::try_from(u32_at(header, 8)).unwrap_or(usize::MAX);
+    if !(OVERHEAD..=BLOCK_MOST).contains(&length) {
+        return Err(Damage::Header("its length is impossible"));
     }
+    let (first, count) = (u64_at(header, 16), u64::from(u32_at(header, 12)));
+    let last = first.checked_add(count).filter(|_| first > 0 && count > 0);
+    let last = last.ok_or(Damage::Header("its positions are impossible"))? - 1;
+    Ok(Announced { length, first: Seq(first), last: Seq(last) })
 }
 
-/// A block that was checked: its hash, its count, and every frame's checksum and position.
+/// A block that was checked.
+#[derive(Clone)]
 pub(crate) struct Block {
     bytes: Vec<u8>,
     frames: Vec<Range<usize>>,
@@ -104,42 +142,52 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Checks the bytes of the block that should begin with `first`. An error names the event that
-    /// is damaged, or the block's first when that cannot be told.
+    /// Checks the bytes of the block that should begin with `first`: its form and its hash. An error
+    /// names the event that is damaged, or the block's first when that cannot be told.
     pub(crate) fn check(bytes: Vec<u8>, first: Seq) -> Result<Self, (Seq, Damage)> {
-        let at_first = |damage| (first, damage);
-        let length = announced_len(&bytes).map_err(at_first)?;
-        if bytes.len() != length {
-            let damage = if bytes.len() < length { Damage::Cut } else { Damage::Surplus };
-            return Err((first, damage));
+        let announced = announced(&bytes).map_err(|damage| (first, damage))?;
+        if bytes.len() != announced.length {
+            let cut = bytes.len() < announced.length;
+            return Err((first, if cut { Damage::Cut } else { Damage::Surplus }));
         }
-        if u64_at(&bytes, 16) != first.0 {
+        if announced.first != first {
             return Err((first, Damage::Header("it begins with another event than its key says")));
         }
-        let count = u32_at(&bytes, 12);
-        let last = first.0.checked_add(count.into()).map(|end| Seq(end - 1));
-        let Some(last) = last.filter(|_| count > 0) else {
-            return Err((first, Damage::Header("its count is impossible")));
-        };
-        let end = length - HASH_BYTES;
+        let last = announced.last;
+        let end = announced.length - HASH_BYTES;
+        let mut hasher = start_hash(&bytes);
         let mut frames = Vec::new();
         let mut start = HEADER_BYTES;
         for seq in first.0..=last.0 {
-            let (frame, rest) =
-                frame::split(&bytes[start..end]).map_err(|damage| (Seq(seq), damage))?;
+            let named = |damage| (Seq(seq), damage);
+            let (frame, rest) = frame::split(&bytes[start..end])
+                .map_err(|damage| blame(&bytes, &frames).unwrap_or(named(damage)))?;
             if frame.seq().0 != seq {
-                return Err((Seq(seq), Damage::Position(frame.seq().0)));
+                return Err(
+                    blame(&bytes, &frames).unwrap_or(named(Damage::Position(frame.seq().0)))
+                );
             }
+            frame.link(&mut hasher);
             frames.push(start..end - rest.len());
             start = end - rest.len();
         }
         if start != end {
-            return Err((last, Damage::Surplus));
+            return Err(blame(&bytes, &frames).unwrap_or((last, Damage::Surplus)));
         }
-        if *blake3::hash(&bytes[..end]).as_bytes() != bytes[end..] {
-            return Err((first, Damage::Hash));
+        if *hasher.finalize().as_bytes() != bytes[end..] {
+            // The checksums tell which frame it is, unless it is the header or the hash itself.
+            return Err(blame(&bytes, &frames).unwrap_or((first, Damage::Hash)));
         }
         Ok(Self { bytes, frames, first, last })
+    }
+
+    /// Checks what reading does not need: the checksum of each frame, which only matters once the
+    /// block is damaged.
+    pub(crate) fn check_sums(&self) -> Result<(), (Seq, Damage)> {
+        match blame(&self.bytes, &self.frames) {
+            Some(damaged) => Err(damaged),
+            None => Ok(()),
+        }
     }
 
     /// Position of the first event.
@@ -152,9 +200,9 @@ impl Block {
         self.last
     }
 
-    /// Length in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+    /// All of it.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The hash that the block after must carry.
@@ -171,11 +219,30 @@ impl Block {
         hash
     }
 
+    /// The frame at `seq`, which must be one of this block's.
+    pub(crate) fn frame(&self, seq: Seq) -> Frame<'_> {
+        let index = usize::try_from(seq.0 - self.first.0).expect("a block holds fewer than 2^32");
+        frame::split(&self.bytes[self.frames[index].clone()]).expect("it was split before").0
+    }
+
     /// The event at `seq`, which must be one of this block's.
     pub(crate) fn envelope(&self, seq: Seq) -> Result<Envelope, Damage> {
-        let index = usize::try_from(seq.0 - self.first.0).expect("a block holds fewer than 2^32");
-        Frame::checked(&self.bytes[self.frames[index].clone()])?.envelope()
+        self.frame(seq).envelope()
     }
+
+    /// The record at `seq`, which must be one of this block's.
+    pub(crate) fn record(&self, seq: Seq) -> Result<Record, Damage> {
+        self.frame(seq).record()
+    }
+}
+
+/// The first of these frames whose checksum is wrong.
+fn blame(bytes: &[u8], frames: &[Range<usize>]) -> Option<(Seq, Damage)> {
+    let first = Seq(u64_at(bytes, 16));
+    (first.0..).zip(frames).find_map(|(seq, range)| {
+        let (frame, _) = frame::split(&bytes[range.clone()]).ok()?;
+        frame.check().err().map(|damage| (Seq(seq), damage))
+    })
 }
 
 fn u32_at(bytes: &[u8], offset: usize) -> u32 {

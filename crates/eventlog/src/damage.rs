@@ -40,7 +40,21 @@ pub enum Damage {
     /// A frame says another position than the one it stands at, or an impossible one.
     #[error("the frame says it is event {0}")]
     Position(u64),
+    /// A frame does not follow in its stream.
+    #[error("it says it is revision {revision} of its stream, and is not")]
+    Revision {
+        /// The revision it claims.
+        revision: u64,
+    },
     /// A frame's payload is no event.
     #[error("not an event: {0}")]
     Payload(String),
+    /// An event of a type or version that this program does not know; a newer program may.
+    #[error("an event of type {kind}, version {version}, which this program does not know")]
+    UnknownEvent {
+        /// Number of the type.
+        kind: u16,
+        /// Version of its fields.
+        version: u8,
+    },
 }

@@ -1,133 +1,215 @@
-//! One event as bytes: a fixed little-endian header, then the rkyv archive of the [`Event`]. The
-//! same frame stands in the log's blocks and in history files. What an event means is not looked at.
+//! One event as bytes: a fixed little-endian header, then the archive of its fields (see
+//! [`crate::schema`]). The same frame stands in the log's blocks and in history files. What an event
+//! means is not looked at.
 //!
 //! ```text
-//! offset  0      4      8        9     10        12     20    28       36
-//!         | len  | crc  | version| kind | zero    | seq  | at  | cause  | payload, len bytes |
-//!         | u32  | u32  | u8     | u8   | u16     | u64  | u64 | u64    | rkyv Event         |
+//! offset  0     4     8      10        11      12     16    24       32         40   48      56
+//!         | len | crc | kind | version | flags | zero | seq | stream | revision | at | cause | correlation |
+//!         | u32 | u32 | u16  | u8      | u8    | u32  | u64 | u64    | u64      | u64| u64   | u64         |
+//! offset 64: digest u64 if flag 1 | command u128 if flag 2 | original BLAKE3 if flag 4 | payload, len bytes
 //! ```
-//! `crc` is the CRC-32 of everything else: `len`, then all bytes after `crc`.
+//! `crc` is the CRC-32 of everything else: `len`, then all bytes after `crc`. Flag 4 marks a payload
+//! from which personal data was erased; the hash of the original goes on standing for it.
 
-use domain::{Envelope, Event, Seq, Timestamp};
-use rkyv::rancor;
+use domain::{Envelope, Seq, Timestamp};
 
 use crate::damage::Damage;
+use crate::record::{CommandId, Record, Stream};
+use crate::schema::{self, Schema};
 
-/// Bytes before the payload.
-pub(crate) const HEADER_BYTES: usize = 36;
+/// Bytes before what the flags announce.
+pub(crate) const HEADER_BYTES: usize = 64;
 
 /// Largest payload in bytes; a block and a part count have to hold it.
 pub(crate) const PAYLOAD_MOST: usize = 15 * 1024 * 1024;
 
-/// Version of the frame and of the event encoding in it.
-pub(crate) const VERSION: u8 = 1;
+const HAS_DIGEST: u8 = 1;
+const HAS_COMMAND: u8 = 2;
+const IS_ERASED: u8 = 4;
+const FLAGS: u8 = HAS_DIGEST | HAS_COMMAND | IS_ERASED;
 
-/// Why an event could not be written down.
-#[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
-    /// The archive could not be built.
-    #[error("an event could not be archived")]
-    Archive(#[source] rancor::Error),
-    /// The event is larger than any frame may be.
-    #[error("an event of {0} bytes is larger than the {PAYLOAD_MOST} a frame may hold")]
-    TooLong(usize),
-}
-
-/// The stored bytes of an event, without a frame: what replay compares and `events.lock` pins.
+/// Appends the frame of a record to `out`.
 ///
 /// # Errors
-/// When the archive cannot be built, which takes more than 2 GiB of event.
-pub fn encode(event: &Event) -> Result<Vec<u8>, EncodeError> {
-    rkyv::api::high::to_bytes_in(event, Vec::new()).map_err(EncodeError::Archive)
-}
-
-/// Appends the frame of an event to `out`; on an error `out` is left empty.
-pub(crate) fn push(
-    out: &mut Vec<u8>,
-    seq: Seq,
-    at: Timestamp,
-    cause: Seq,
-    event: &Event,
-) -> Result<(), EncodeError> {
+/// When its payload is too long; `out` is then as before.
+pub(crate) fn push(out: &mut Vec<u8>, record: &Record) -> Result<(), schema::EncodeError> {
+    let too_long = || schema::EncodeError::TooLong(record.payload.len());
+    let len = u32::try_from(record.payload.len()).map_err(|_| too_long())?;
+    if record.payload.len() > PAYLOAD_MOST {
+        return Err(too_long());
+    }
     let start = out.len();
-    let kind: u8 = match event {
-        Event::Input(_) => 0,
-        Event::Decision(_) => 1,
-    };
-    out.extend_from_slice(&[0; 8]);
-    out.extend_from_slice(&[VERSION, kind, 0, 0]);
-    out.extend_from_slice(&seq.0.to_le_bytes());
-    out.extend_from_slice(&at.0.to_le_bytes());
-    out.extend_from_slice(&cause.0.to_le_bytes());
-    // The archive's pointers are relative, so it may begin anywhere in the buffer.
-    *out =
-        rkyv::api::high::to_bytes_in(event, std::mem::take(out)).map_err(EncodeError::Archive)?;
-    let length = out.len() - start - HEADER_BYTES;
-    let len = match u32::try_from(length) {
-        Ok(len) if length <= PAYLOAD_MOST => len.to_le_bytes(),
-        _ => {
-            out.clear();
-            return Err(EncodeError::TooLong(length));
-        }
-    };
-    let crc = checksum(len, &out[start + 8..]);
-    out[start..start + 4].copy_from_slice(&len);
+    let mut flags = 0;
+    flags |= if record.digest.is_some() { HAS_DIGEST } else { 0 };
+    flags |= if record.command.is_some() { HAS_COMMAND } else { 0 };
+    flags |= if record.erased.is_some() { IS_ERASED } else { 0 };
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&record.schema.kind.to_le_bytes());
+    out.extend_from_slice(&[record.schema.version, flags, 0, 0, 0, 0]);
+    for number in [
+        record.seq.0,
+        record.stream.code(),
+        record.revision,
+        record.at.0,
+        record.cause.0,
+        record.correlation.0,
+    ] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    out.extend(record.digest.iter().flat_map(|digest| digest.to_le_bytes()));
+    out.extend(record.command.iter().flat_map(|command| command.0.to_le_bytes()));
+    out.extend(record.erased.iter().flatten());
+    out.extend_from_slice(&record.payload);
+    let crc = checksum(&out[start..]);
     out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
     Ok(())
 }
 
-/// Bytes of the whole frame that begins with these 4 bytes.
-pub(crate) fn whole_len(len: [u8; 4]) -> Result<usize, Damage> {
+/// Bytes of the whole frame that begins with this header.
+pub(crate) fn whole_len(header: &[u8; HEADER_BYTES]) -> Result<usize, Damage> {
+    let len = payload_len([header[0], header[1], header[2], header[3]])?;
+    let flags = header[11];
+    if flags & !FLAGS != 0 || header[12..16] != [0; 4] {
+        return Err(Damage::Header("a frame has flags that this program does not know"));
+    }
+    Ok(HEADER_BYTES + extra_len(flags) + len)
+}
+
+fn payload_len(len: [u8; 4]) -> Result<usize, Damage> {
     let len = u32::from_le_bytes(len);
-    match usize::try_from(len) {
-        Ok(length) if length <= PAYLOAD_MOST => Ok(HEADER_BYTES + length),
-        _ => Err(Damage::TooLong(len)),
-    }
+    usize::try_from(len).ok().filter(|len| *len <= PAYLOAD_MOST).ok_or(Damage::TooLong(len))
 }
 
-/// The frame at the start of `bytes`, checked but not decoded, and the bytes after it.
+/// The frame at the start of `bytes`, and the bytes after it. Its form is checked; whether it is the
+/// one that was written is told by [`Frame::check`], or by the hash of the block it stands in.
 pub(crate) fn split(bytes: &[u8]) -> Result<(Frame<'_>, &[u8]), Damage> {
-    let (len, _) = bytes.split_first_chunk::<4>().ok_or(Damage::Cut)?;
-    let (frame, rest) = bytes.split_at_checked(whole_len(*len)?).ok_or(Damage::Cut)?;
-    let (header, payload) = frame.split_first_chunk::<HEADER_BYTES>().ok_or(Damage::Cut)?;
-    let crc = [header[4], header[5], header[6], header[7]];
-    if checksum(*len, &frame[8..]) != u32::from_le_bytes(crc) {
-        return Err(Damage::Checksum);
-    }
-    if header[8] != VERSION {
-        return Err(Damage::Version(header[8].into()));
-    }
-    Ok((Frame { header, payload }, rest))
+    let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(Damage::Cut)?;
+    let (frame, rest) = bytes.split_at_checked(whole_len(header)?).ok_or(Damage::Cut)?;
+    let payload_at = HEADER_BYTES + extra_len(header[11]);
+    Ok((Frame { bytes: frame, header, payload_at }, rest))
 }
 
-/// A frame whose checksum is right.
+fn extra_len(flags: u8) -> usize {
+    [(HAS_DIGEST, 8), (HAS_COMMAND, 16), (IS_ERASED, 32)]
+        .iter()
+        .map(|(flag, bytes)| if flags & flag == 0 { 0 } else { *bytes })
+        .sum()
+}
+
+/// A frame in somebody else's bytes.
 pub(crate) struct Frame<'a> {
+    bytes: &'a [u8],
     header: &'a [u8; HEADER_BYTES],
-    payload: &'a [u8],
+    payload_at: usize,
 }
 
 impl<'a> Frame<'a> {
-    /// The frame that is all of `bytes`, which [`split`] has checked before.
-    pub(crate) fn checked(bytes: &'a [u8]) -> Result<Self, Damage> {
-        let (header, payload) = bytes.split_first_chunk::<HEADER_BYTES>().ok_or(Damage::Cut)?;
-        Ok(Self { header, payload })
+    /// Fails when the checksum is not the one written.
+    pub(crate) fn check(&self) -> Result<(), Damage> {
+        let crc =
+            u32::from_le_bytes([self.header[4], self.header[5], self.header[6], self.header[7]]);
+        if checksum(self.bytes) == crc { Ok(()) } else { Err(Damage::Checksum) }
     }
 
     /// The position it claims.
     pub(crate) fn seq(&self) -> Seq {
-        Seq(self.number(12))
+        Seq(self.number(16))
     }
 
-    /// The envelope; the payload is validated before it is read.
+    /// When its input entered.
+    pub(crate) fn at(&self) -> Timestamp {
+        Timestamp(self.number(40))
+    }
+
+    /// Position of the input of its step.
+    pub(crate) fn cause(&self) -> Seq {
+        Seq(self.number(48))
+    }
+
+    pub(crate) fn schema(&self) -> Schema {
+        let kind = u16::from_le_bytes([self.header[8], self.header[9]]);
+        Schema { kind, version: self.header[10] }
+    }
+
+    /// What it is about, and its place there.
+    pub(crate) fn stream(&self) -> Result<(Stream, u64), Damage> {
+        let stream = Stream::from_code(self.number(24));
+        Ok((stream.ok_or(Damage::Header("a frame of an unknown stream"))?, self.number(32)))
+    }
+
+    /// The engine's digest, if there is one.
+    pub(crate) fn digest(&self) -> Option<u64> {
+        self.extra(HAS_DIGEST, 0).map(u64::from_le_bytes)
+    }
+
+    /// The caller's name of the command, if there is one.
+    pub(crate) fn command(&self) -> Option<CommandId> {
+        let offset = extra_len(self.flags() & HAS_DIGEST);
+        self.extra(HAS_COMMAND, offset).map(|id| CommandId(u128::from_le_bytes(id)))
+    }
+
+    /// Whether personal data was erased from the payload.
+    pub(crate) fn is_erased(&self) -> bool {
+        self.flags() & IS_ERASED != 0
+    }
+
+    fn erased(&self) -> Option<[u8; 32]> {
+        self.extra(IS_ERASED, extra_len(self.flags() & (HAS_DIGEST | HAS_COMMAND)))
+    }
+
+    fn payload(&self) -> &'a [u8] {
+        &self.bytes[self.payload_at..]
+    }
+
+    /// Adds to a block's hash what can never change: all but lengths and checksum, with a payload
+    /// standing for itself by its own hash, so that erasing it leaves the chain whole.
+    pub(crate) fn link(&self, hasher: &mut blake3::Hasher) {
+        let mut fixed = [0; HEADER_BYTES - 8];
+        fixed.copy_from_slice(&self.header[8..]);
+        fixed[3] &= !IS_ERASED;
+        hasher.update(&fixed);
+        let extra = extra_len(self.flags() & (HAS_DIGEST | HAS_COMMAND));
+        hasher.update(&self.bytes[HEADER_BYTES..HEADER_BYTES + extra]);
+        match self.erased() {
+            Some(original) => hasher.update(&original),
+            None => hasher.update(blake3::hash(self.payload()).as_bytes()),
+        };
+    }
+
+    /// The event; the payload is validated before it is read.
     pub(crate) fn envelope(&self) -> Result<Envelope, Damage> {
-        let event = rkyv::from_bytes::<Event, rancor::Error>(self.payload)
-            .map_err(|error| Damage::Payload(error.to_string()))?;
-        Ok(Envelope {
+        let event = schema::decode(self.schema(), self.payload())?;
+        Ok(Envelope { seq: self.seq(), at: self.at(), cause: self.cause(), event })
+    }
+
+    /// All of it, whether or not the event is understood.
+    pub(crate) fn record(&self) -> Result<Record, Damage> {
+        let (stream, revision) = self.stream()?;
+        Ok(Record {
             seq: self.seq(),
-            at: Timestamp(self.number(20)),
-            cause: Seq(self.number(28)),
-            event,
+            at: self.at(),
+            cause: self.cause(),
+            correlation: Seq(self.number(56)),
+            stream,
+            revision,
+            schema: self.schema(),
+            digest: self.digest(),
+            command: self.command(),
+            payload: self.payload().to_vec(),
+            erased: self.erased(),
         })
+    }
+
+    fn flags(&self) -> u8 {
+        self.header[11]
+    }
+
+    fn extra<const N: usize>(&self, flag: u8, offset: usize) -> Option<[u8; N]> {
+        if self.flags() & flag == 0 {
+            return None;
+        }
+        self.bytes.get(HEADER_BYTES + offset..)?.first_chunk().copied()
     }
 
     fn number(&self, offset: usize) -> u64 {
@@ -137,56 +219,100 @@ impl<'a> Frame<'a> {
     }
 }
 
-fn checksum(len: [u8; 4], rest: &[u8]) -> u32 {
+fn checksum(frame: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&len);
-    hasher.update(rest);
+    hasher.update(&frame[..4]);
+    hasher.update(&frame[8..]);
     hasher.finalize()
 }
 
 #[cfg(test)]
 mod tests {
-    use domain::{Command, Input, JobId};
+    use domain::{Command, Event, Input, JobId};
 
     use super::*;
+    use crate::record::Place;
 
-    fn frame() -> Vec<u8> {
-        let mut bytes = b"before".to_vec();
+    fn record() -> Record {
         let event = Event::Input(Input::Command(Command::RetryJob { job: JobId(7) }));
-        push(&mut bytes, Seq(5), Timestamp(6), Seq(5), &event).unwrap();
-        bytes.split_off(6)
+        let envelope = Envelope { seq: Seq(5), at: Timestamp(6), cause: Seq(5), event };
+        let place = Place { stream: Stream::Job(JobId(7)), revision: 9, correlation: Seq(2) };
+        Record::of(&envelope, place).unwrap()
+    }
+
+    fn all_sorts() -> Vec<Record> {
+        let plain = record();
+        vec![
+            plain.clone(),
+            Record { digest: Some(u64::MAX - 1), ..plain.clone() },
+            Record { command: Some(CommandId(77)), ..plain.clone() },
+            Record { digest: Some(1), command: Some(CommandId(2)), ..plain.clone() },
+            Record { digest: Some(1), erased: Some([4; 32]), ..plain },
+        ]
     }
 
     #[test]
     fn a_frame_reads_back_wherever_it_was_written() {
-        let mut bytes = frame();
-        bytes.extend_from_slice(b"after");
-        let (frame, rest) = split(&bytes).unwrap();
-        assert_eq!(rest, b"after");
-        let envelope = frame.envelope().unwrap();
-        assert_eq!((envelope.seq, envelope.at, envelope.cause), (Seq(5), Timestamp(6), Seq(5)));
-        assert_eq!(envelope.event.job(), Some(JobId(7)));
+        for record in all_sorts() {
+            let mut bytes = b"before".to_vec();
+            push(&mut bytes, &record).unwrap();
+            bytes.extend_from_slice(b"after");
+            let (frame, rest) = split(&bytes[6..]).unwrap();
+            assert_eq!(rest, b"after");
+            frame.check().unwrap();
+            assert_eq!(frame.record().unwrap(), record);
+            let envelope = frame.envelope().unwrap();
+            assert_eq!((envelope.seq, envelope.at, envelope.cause), (Seq(5), Timestamp(6), Seq(5)));
+            assert_eq!(envelope.event.job(), Some(JobId(7)));
+        }
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_noticed() {
-        let good = frame();
-        for bit in 0..good.len() * 8 {
-            let mut bad = good.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(split(&bad).is_err(), "bit {bit}");
-        }
-        for len in 0..good.len() {
-            assert_eq!(split(&good[..len]).err(), Some(Damage::Cut));
+        for record in all_sorts() {
+            let mut good = Vec::new();
+            push(&mut good, &record).unwrap();
+            for bit in 0..good.len() * 8 {
+                let mut bad = good.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                let noticed = match split(&bad) {
+                    Ok((frame, rest)) => frame.check().is_err() || !rest.is_empty(),
+                    Err(_) => true,
+                };
+                assert!(noticed, "bit {bit}");
+            }
+            for len in 0..good.len() {
+                assert_eq!(split(&good[..len]).err(), Some(Damage::Cut));
+            }
         }
     }
 
     #[test]
-    fn an_encoding_does_not_depend_on_what_memory_held_before() {
-        let event = Event::Input(Input::Command(Command::RetryJob { job: JobId(7) }));
-        let mut dirty = vec![0xee; 4096];
-        dirty.clear();
-        let dirty = rkyv::api::high::to_bytes_in::<_, rancor::Error>(&event, dirty).unwrap();
-        assert_eq!(dirty, encode(&event).unwrap());
+    fn erasing_a_payload_leaves_its_link_as_it_was() {
+        let link = |record: &Record| {
+            let mut bytes = Vec::new();
+            push(&mut bytes, record).unwrap();
+            let mut hasher = blake3::Hasher::new();
+            split(&bytes).unwrap().0.link(&mut hasher);
+            hasher.finalize()
+        };
+        let whole = Record { digest: Some(3), ..record() };
+        let original = *blake3::hash(&whole.payload).as_bytes();
+        let erased = Record { payload: b"less".to_vec(), erased: Some(original), ..whole.clone() };
+        assert_eq!(link(&whole), link(&erased));
+        assert_ne!(link(&whole), link(&Record { payload: b"less".to_vec(), ..whole }));
+    }
+
+    #[test]
+    fn a_type_that_is_not_known_is_kept_and_not_guessed_at() {
+        let newer = Record { schema: Schema { kind: 999, version: 1 }, ..record() };
+        let mut bytes = Vec::new();
+        push(&mut bytes, &newer).unwrap();
+        let (frame, _) = split(&bytes).unwrap();
+        assert_eq!(frame.record().unwrap(), newer);
+        assert_eq!(frame.envelope(), Err(Damage::UnknownEvent { kind: 999, version: 1 }));
+        let later = Schema { version: 2, ..record().schema };
+        let unread = schema::decode(later, &record().payload);
+        assert_eq!(unread, Err(Damage::UnknownEvent { kind: 3, version: 2 }));
     }
 }

@@ -14,10 +14,13 @@ use std::path::Path;
 use domain::{Envelope, JobId, Seq};
 
 use crate::damage::Damage;
-use crate::frame::{self, EncodeError};
+use crate::frame;
+use crate::record::{Record, Stream};
+use crate::schema::EncodeError;
+use crate::streams::Streams;
 
 const MAGIC: [u8; 8] = *b"RPRSHIST";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 24;
 /// Stands where a frame's length would: no frame is that long.
 const TRAILER: [u8; 4] = [0xff; 4];
@@ -76,7 +79,7 @@ pub enum ReadError {
 pub fn write_history<E: std::error::Error + 'static>(
     writer: impl Write,
     header: Header,
-    envelopes: impl IntoIterator<Item = Result<Envelope, E>>,
+    records: impl IntoIterator<Item = Result<Record, E>>,
 ) -> Result<u64, WriteError<E>> {
     let mut out = Hashing { inner: writer, hasher: blake3::Hasher::new() };
     let mut bytes = MAGIC.to_vec();
@@ -87,15 +90,15 @@ pub fn write_history<E: std::error::Error + 'static>(
     out.write_all(&bytes)?;
     let mut count = 0;
     let mut before = Seq(0);
-    for envelope in envelopes {
-        let Envelope { seq, at, cause, event } = envelope.map_err(WriteError::Source)?;
-        if seq <= before {
-            return Err(WriteError::Order(seq));
+    for record in records {
+        let record = record.map_err(WriteError::Source)?;
+        if record.seq <= before {
+            return Err(WriteError::Order(record.seq));
         }
         bytes.clear();
-        frame::push(&mut bytes, seq, at, cause, &event)?;
+        frame::push(&mut bytes, &record)?;
         out.write_all(&bytes)?;
-        before = seq;
+        before = record.seq;
         count += 1;
     }
     out.write_all(&TRAILER)?;
@@ -104,6 +107,24 @@ pub fn write_history<E: std::error::Error + 'static>(
     out.inner.write_all(hash.as_bytes())?;
     out.inner.flush()?;
     Ok(count)
+}
+
+/// Writes a history of events that come from no log, such as simulated ones: their streams are counted
+/// from the first of them on.
+///
+/// # Errors
+/// As [`write_history`].
+pub fn write_envelopes<'a>(
+    writer: impl Write,
+    header: Header,
+    envelopes: impl IntoIterator<Item = &'a Envelope>,
+) -> Result<u64, WriteError<EncodeError>> {
+    let mut streams = Streams::default();
+    let records = envelopes.into_iter().map(|envelope| {
+        let place = streams.place(Stream::of(&envelope.event), envelope.cause);
+        Record::of(envelope, place)
+    });
+    write_history(writer, header, records)
 }
 
 struct Hashing<W> {
@@ -182,30 +203,49 @@ impl<R: Read> HistoryReader<R> {
         self.header
     }
 
-    fn read(&mut self) -> Result<Option<Envelope>, ReadError> {
+    /// The same events with all that is stored of each, whether or not this program understands it.
+    pub fn records(self) -> Records<R> {
+        Records(self)
+    }
+
+    fn read(&mut self) -> Result<Option<Record>, ReadError> {
         let start = self.offset;
         let mut bytes = self.exactly(4)?;
-        let len = [bytes[0], bytes[1], bytes[2], bytes[3]];
-        if len == TRAILER {
+        if bytes == TRAILER {
             return self.finish(start).map(|()| None);
         }
-        let whole = frame::whole_len(len).map_err(|damage| self.damaged(start, damage))?;
-        match self.exactly(whole - len.len()) {
-            // The length may be what is wrong, so the whole frame is to blame.
-            Err(ReadError::Damaged { damage, .. }) => return Err(self.damaged(start, damage)),
-            rest => bytes.extend(rest?),
-        }
-        let decoded = frame::split(&bytes).and_then(|(frame, _)| {
+        // What is cut may be the length itself, so the whole frame is to blame.
+        let blamed = |reader: &Self, read: Result<Vec<u8>, ReadError>| match read {
+            Err(ReadError::Damaged { damage, .. }) => Err(reader.damaged(start, damage)),
+            read => read,
+        };
+        let rest = self.exactly(frame::HEADER_BYTES - 4);
+        bytes.extend(blamed(self, rest)?);
+        let header = bytes.first_chunk().expect("a header was read");
+        let whole = frame::whole_len(header).map_err(|damage| self.damaged(start, damage))?;
+        let rest = self.exactly(whole - frame::HEADER_BYTES);
+        bytes.extend(blamed(self, rest)?);
+        let record = frame::split(&bytes).and_then(|(frame, _)| {
+            frame.check()?;
             if frame.seq() > self.after {
-                frame.envelope()
+                frame.record()
             } else {
                 Err(Damage::Position(frame.seq().0))
             }
         });
-        let envelope = decoded.map_err(|damage| self.damaged(start, damage))?;
-        self.after = envelope.seq;
+        let record = record.map_err(|damage| self.damaged(start, damage))?;
+        self.after = record.seq;
         self.count += 1;
-        Ok(Some(envelope))
+        Ok(Some(record))
+    }
+
+    fn next_record(&mut self) -> Option<Result<Record, ReadError>> {
+        if self.over {
+            return None;
+        }
+        let read = self.read();
+        self.over = !matches!(read, Ok(Some(_)));
+        read.transpose()
     }
 
     fn finish(&mut self, start: u64) -> Result<(), ReadError> {
@@ -246,11 +286,27 @@ impl<R: Read> Iterator for HistoryReader<R> {
     type Item = Result<Envelope, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        let read = self.read();
-        self.over = !matches!(read, Ok(Some(_)));
-        read.transpose()
+        let start = self.offset;
+        let read = self.next_record()?;
+        let envelope = read.and_then(|record| {
+            record.envelope().map_err(|damage| ReadError::Damaged {
+                offset: start,
+                after: Seq(record.seq.0 - 1),
+                damage,
+            })
+        });
+        self.over |= envelope.is_err();
+        Some(envelope)
+    }
+}
+
+/// Records of a history; see [`HistoryReader::records`].
+pub struct Records<R>(HistoryReader<R>);
+
+impl<R: Read> Iterator for Records<R> {
+    type Item = Result<Record, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next_record()
     }
 }

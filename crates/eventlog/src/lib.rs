@@ -2,25 +2,33 @@
 //! nothing of what events mean; that is `engine` for deciding and `projections` for reading.
 //!
 //! [`Log`] is the one writer, [`Reader`] a cheap clone that sees only what is durable. How bytes lie
-//! is drawn in `schema/log.md` and written by the modules `frame`, `block` and `store`. A stretch of
-//! the log as one file is a [`history`].
+//! is drawn in `schema/log.md` and written by `frame` (an event), `block` (a commit), `active` and
+//! `sealed` (a volume) and `volumes` (all of them). A stretch of the log as one file is a [`history`].
 
 mod log;
-mod mark;
 mod reader;
 
+mod record;
+mod schema;
+mod streams;
+
+mod active;
 mod block;
 mod damage;
 mod frame;
 mod identity;
+mod lock;
+mod mark;
+mod sealed;
 mod signal;
-mod store;
+mod volumes;
 
 pub mod history;
 
 pub use damage::Damage;
-pub use frame::{EncodeError, encode};
 pub use identity::LogId;
-pub use log::{AppendError, Log, OpenError, Step};
-pub use reader::{Events, Picked, ReadError, Reader, Verified};
+pub use log::{AppendError, Healed, Limits, Log, OpenError, Step};
+pub use reader::{Events, Picked, ReadError, Reader, Records, Verified};
+pub use record::{CommandId, Record, Stream};
+pub use schema::{EncodeError, Schema, decode, encode};
 pub use signal::Signal;

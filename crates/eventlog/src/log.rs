@@ -3,18 +3,25 @@
 
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use domain::{Event, Seq, Timestamp};
 
+use crate::active::{Active, CommitError, Start};
 use crate::block::{BLOCK_MOST, Draft, OVERHEAD};
-use crate::frame::{self, EncodeError};
+use crate::frame;
 use crate::identity::LogId;
+use crate::lock::Lock;
 use crate::mark::Mark;
 use crate::reader::{ReadError, Reader};
+use crate::record::{CommandId, Record, Stream};
+use crate::schema::{self, EncodeError};
+use crate::sealed::SealError;
 use crate::signal::Signal;
-use crate::store::{self, CommitError, Store};
+use crate::streams::{Placed, Streams};
+use crate::volumes::{Opened, Volume, Volumes, store_name};
 
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +29,9 @@ pub enum OpenError {
     /// Another process, or another log of this process, has it open.
     #[error("the log is in use by another process")]
     InUse,
+    /// There is no log.
+    #[error("there is no event log in {0}")]
+    Missing(PathBuf),
     /// The file system refused.
     #[error("could not {what} the log")]
     Io {
@@ -39,21 +49,51 @@ pub enum OpenError {
     /// There are events but no identity: the log was tampered with.
     #[error("the log has events but no identity")]
     NoIdentity,
-    /// It was written by a newer program.
+    /// It was written by a program that this one does not understand.
     #[error("the log has format version {0}, which this program does not know")]
     Version(u32),
-    /// The end of the log is damaged.
+    /// It is damaged.
     #[error("the log is damaged")]
     Damaged(#[from] ReadError),
+    /// A volume that was left unsealed could not be sealed.
+    #[error("a volume of the log could not be sealed")]
+    Seal(#[source] io::Error),
 }
 
-/// Why steps were not acknowledged. Whether they are in the log shows only after opening it anew;
-/// this writer takes no more.
+impl From<SealError> for OpenError {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::Read(error) => Self::Damaged(error),
+            SealError::Io(error) => Self::Seal(error),
+        }
+    }
+}
+
+/// Why steps were not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// An append before this one failed.
     #[error("the log stopped at an earlier failure and has to be opened again")]
-    Poisoned,
+    Stopped,
+    /// The disk was full at an append before this one.
+    #[error("the log waits for space on the disk")]
+    Waiting,
+    /// The disk is full. Nothing is lost: [`Log::heal`] goes on once there is space.
+    #[error("the disk of the log is full")]
+    DiskFull(#[source] io::Error),
+    /// A stream is not where the caller expected it. Nothing was appended and the writer goes on.
+    #[error("stream {stream} is at revision {actual}, not {expected}")]
+    Unexpected {
+        /// The stream.
+        stream: Stream,
+        /// Its revision as the caller expected it; zero for no events.
+        expected: u64,
+        /// Its revision.
+        actual: u64,
+    },
+    /// A command was taken before. Nothing was appended and the writer goes on.
+    #[error("the command was taken before, at event {0}")]
+    Repeated(Seq),
     /// A step does not begin with its input, or has a second one.
     #[error("step {index} of the batch is not one input followed by decisions")]
     Shape {
@@ -72,12 +112,27 @@ pub enum AppendError {
     /// An event could not be written down.
     #[error("an event could not be encoded")]
     Encode(#[from] EncodeError),
+    /// A volume could not be begun.
+    #[error("the log could not begin a volume")]
+    Volume(#[source] OpenError),
     /// The store refused.
     #[error("the store of the log refused a commit")]
     Store(#[source] sled::Error),
     /// The disk did not confirm.
     #[error("the disk did not confirm a commit")]
     Sync(#[source] io::Error),
+    /// After the disk was full, the log is not as it was left.
+    #[error("the log is not as it was left when the disk was full")]
+    Changed,
+}
+
+impl AppendError {
+    /// Whether nothing was appended and the writer goes on: the caller asked for something that does
+    /// not hold.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Unexpected { .. } | Self::Repeated(_))
+    }
 }
 
 /// One step to be recorded: an input and what was concluded from it.
@@ -87,77 +142,345 @@ pub struct Step<'a> {
     pub at: Timestamp,
     /// The input, then the decisions it caused.
     pub events: &'a [Event],
+    /// The engine's running digest after the step, for a replay to compare.
+    pub digest: Option<u64>,
+    /// The caller's name for the command, so that asking twice is doing once.
+    pub command: Option<CommandId>,
 }
 
-/// The writer. There is one per log; a lock on the store keeps other processes out.
+impl<'a> Step<'a> {
+    /// A step without a digest and a name.
+    #[must_use]
+    pub const fn new(at: Timestamp, events: &'a [Event]) -> Self {
+        Self { at, events, digest: None, command: None }
+    }
+}
+
+/// When a volume is full.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Events in a volume.
+    pub volume_events: u64,
+    /// Bytes of blocks in a volume. sled keeps about as much in memory.
+    pub volume_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { volume_events: 1_000_000, volume_bytes: 64 * 1024 * 1024 }
+    }
+}
+
+/// What became of an append that found the disk full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Healed {
+    /// It is not in the log; it may be tried again.
+    Lost,
+    /// It is in the log and durable, at these positions.
+    Kept(Range<Seq>),
+}
+
+/// The writer. There is one per log; a lock keeps other processes out.
 pub struct Log {
-    store: Store,
+    limits: Limits,
+    dir: PathBuf,
+    volumes: Arc<Volumes>,
+    /// Where the active volume begins.
+    start: Start,
+    /// `None` while it could not be opened anew on a full disk.
+    active: Option<Arc<Active>>,
+    bytes: u64,
+    streams: Streams,
     mark: Mark,
     durable: Arc<Signal>,
     last: Seq,
     hash: [u8; 32],
-    poisoned: bool,
+    standing: Standing,
+    sealing: Option<JoinHandle<Option<Result<(), SealError>>>>,
+    lock: Arc<Lock>,
+}
+
+/// Whether the writer takes anything.
+enum Standing {
+    Ready,
+    /// The disk was full when this was to be committed.
+    Waiting(Box<Batch>),
+    Stopped,
 }
 
 impl Log {
-    /// Opens the log in `dir`, creating it if there is none, and checks its last block. The store
-    /// stays open, and locked, until the log and all its readers are dropped.
+    /// Opens the log in `dir`, creating it if there is none, and checks the volume that is appended
+    /// to. It stays open, and locked, until the log and all its readers are dropped.
     ///
     /// # Errors
     /// When the log is in use, of another format, or damaged at its end.
     pub fn open(dir: &Path) -> Result<(Self, Reader), OpenError> {
-        let store = Store::open(dir)?;
-        let mut last = Seq(0);
-        let mut hash = store.identity.chain_start();
-        if let Some(entry) = store.blocks.iter().next_back() {
-            let (first, _) = store::read_key(&entry?.0, Seq(0))?;
-            let block = Reader::linked_block(&store.blocks, store.identity, first)?;
-            (last, hash) = (block.last(), block.hash());
+        Self::open_with(dir, Limits::default())
+    }
+
+    /// The same with volumes of another size.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(dir: &Path, limits: Limits) -> Result<(Self, Reader), OpenError> {
+        let io = |what| move |source| OpenError::Io { what, source };
+        std::fs::create_dir_all(dir).map_err(io("create the folder of"))?;
+        let lock = Arc::new(Lock::take(dir)?);
+        // The folder of an earlier program, which this one would take for empty.
+        if dir.join("db").exists() {
+            return Err(OpenError::Version(1));
         }
-        let mut mark =
-            Mark::open(dir).map_err(|source| OpenError::Io { what: "open the mark of", source })?;
-        mark.check(last, &hash)?;
+        let volumes_dir = dir.join("volumes");
+        let Opened { volumes, active, streams, last, head, bytes } = Volumes::open(&volumes_dir)?;
+        let mut mark = Mark::open(dir).map_err(io("open the mark of"))?;
+        mark.check(last, &head)?;
+        crate::active::sync_folder(dir).map_err(io("sync the folder of"))?;
+        let volumes = Arc::new(volumes);
         let durable = Arc::new(Signal::at(last));
-        let reader = Reader::new(store.blocks.clone(), store.identity, Arc::clone(&durable));
-        Ok((Self { store, mark, durable, last, hash, poisoned: false }, reader))
+        let start = active.start();
+        let reader = Reader::new(
+            Arc::clone(&volumes),
+            start.identity,
+            Arc::clone(&durable),
+            Arc::clone(&lock),
+        );
+        let log = Self {
+            limits,
+            dir: volumes_dir,
+            volumes,
+            start,
+            active: Some(active),
+            bytes,
+            streams,
+            mark,
+            durable,
+            last,
+            hash: head,
+            standing: Standing::Ready,
+            sealing: None,
+            lock,
+        };
+        Ok((log, reader))
+    }
+
+    /// Opens a log that is there, and changes nothing but what an interrupted writer left half done.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when there is none.
+    pub fn open_existing(dir: &Path) -> Result<(Self, Reader), OpenError> {
+        // The one an earlier program left is there, and said to be of another version.
+        if dir.join("volumes").is_dir() || dir.join("db").exists() {
+            Self::open(dir)
+        } else {
+            Err(OpenError::Missing(dir.to_owned()))
+        }
     }
 
     /// Which log this is.
     #[must_use]
     pub fn identity(&self) -> LogId {
-        self.store.identity
+        self.start.identity
+    }
+
+    /// Revision of the last event of a stream; zero when it has none.
+    #[must_use]
+    pub fn revision(&self, stream: Stream) -> u64 {
+        self.streams.revision(stream)
+    }
+
+    /// Where a command was taken, if it was among the latest 65,536.
+    #[must_use]
+    pub fn taken(&self, command: CommandId) -> Option<Seq> {
+        self.streams.taken(command)
     }
 
     /// Appends steps in order, all or none, and returns their positions once they are durable. The
     /// steps follow each other without a gap, so the position of each follows from their lengths.
     ///
     /// # Errors
-    /// After any error the writer takes nothing more: what the caller concluded and what the disk
-    /// holds may differ, and only opening the log anew tells.
+    /// After any error but a refusal the writer takes nothing more: what the caller concluded and
+    /// what the disk holds may differ. When the disk was full [`Self::heal`] may go on; else only
+    /// opening the log anew tells.
     pub fn append(&mut self, steps: &[Step<'_>]) -> Result<Range<Seq>, AppendError> {
-        if std::mem::replace(&mut self.poisoned, true) {
-            return Err(AppendError::Poisoned);
+        self.append_if(steps, &[])
+    }
+
+    /// The same, if every stream named is at the revision given; zero means that it has no events.
+    ///
+    /// # Errors
+    /// As [`Self::append`], and [`AppendError::Unexpected`], which is a refusal.
+    pub fn append_if(
+        &mut self,
+        steps: &[Step<'_>],
+        expected: &[(Stream, u64)],
+    ) -> Result<Range<Seq>, AppendError> {
+        match self.standing {
+            Standing::Ready => {}
+            Standing::Waiting(_) => return Err(AppendError::Waiting),
+            Standing::Stopped => return Err(AppendError::Stopped),
         }
+        for (stream, expected) in expected.iter().copied() {
+            let actual = self.streams.revision(stream);
+            if actual != expected {
+                return Err(AppendError::Unexpected { stream, expected, actual });
+            }
+        }
+        self.refuse_repeated(steps)?;
+        self.standing = Standing::Stopped;
         let first = self.last.0.checked_add(1).map(Seq).ok_or(AppendError::Full)?;
-        let batch = Batch::build(steps, first, self.hash)?;
-        if !batch.blocks.is_empty() {
-            self.store.commit(&batch.blocks).map_err(|error| match error {
-                CommitError::Store(error) => AppendError::Store(error),
-                CommitError::Sync(error) => AppendError::Sync(error),
-            })?;
-            self.last = Seq(batch.next.0 - 1);
-            self.hash = batch.hash;
-            self.mark.set(self.last, &self.hash).map_err(AppendError::Sync)?;
-            self.durable.set(self.last);
+        let batch = Batch::build(steps, first, self.hash, &self.streams)?;
+        if batch.blocks.is_empty() {
+            self.standing = Standing::Ready;
+            return Ok(first..first);
         }
-        self.poisoned = false;
-        Ok(first..batch.next)
+        match self.commit(&batch) {
+            Ok(()) => self.settle(batch),
+            Err(error) => {
+                if let AppendError::DiskFull(_) = error {
+                    self.standing = Standing::Waiting(Box::new(batch));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn refuse_repeated(&self, steps: &[Step<'_>]) -> Result<(), AppendError> {
+        let mut position = self.last.0 + 1;
+        let mut fresh: Vec<(CommandId, Seq)> = Vec::new();
+        for step in steps {
+            if let Some(command) = step.command {
+                let before = fresh.iter().find(|(known, _)| *known == command).map(|(_, seq)| *seq);
+                if let Some(seq) = self.streams.taken(command).or(before) {
+                    return Err(AppendError::Repeated(seq));
+                }
+                fresh.push((command, Seq(position)));
+            }
+            position += step.events.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        let events = self.last.0 + 1 - self.start.first.0;
+        if events >= self.limits.volume_events || self.bytes >= self.limits.volume_bytes {
+            self.begin_volume()?;
+        }
+        self.active().commit(&batch.blocks).map_err(|error| match error {
+            CommitError::Store(sled::Error::Io(error)) if is_full(&error) => {
+                AppendError::DiskFull(error)
+            }
+            CommitError::Store(error) => AppendError::Store(error),
+            // A disk that did not confirm may have dropped what it was given: never tried again.
+            CommitError::Sync(error) => AppendError::Sync(error),
+        })
+    }
+
+    /// Tells that a batch is durable.
+    fn settle(&mut self, batch: Batch) -> Result<Range<Seq>, AppendError> {
+        let positions = Seq(self.last.0 + 1)..batch.next;
+        self.bytes += batch.blocks.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+        self.last = Seq(batch.next.0 - 1);
+        self.hash = batch.hash;
+        self.streams.advance(batch.placed);
+        for (command, seq) in batch.commands {
+            self.streams.take(command, seq);
+        }
+        self.mark.set(self.last, &self.hash).map_err(AppendError::Sync)?;
+        self.standing = Standing::Ready;
+        self.durable.set(self.last);
+        Ok(positions)
+    }
+
+    /// Begins the next volume, and seals the full one beside the writer's work.
+    fn begin_volume(&mut self) -> Result<(), AppendError> {
+        let failed = |error| match error {
+            OpenError::Io { source, .. } if is_full(&source) => AppendError::DiskFull(source),
+            OpenError::Store(sled::Error::Io(source)) if is_full(&source) => {
+                AppendError::DiskFull(source)
+            }
+            error => AppendError::Volume(error),
+        };
+        let start =
+            Start { identity: self.identity(), first: Seq(self.last.0 + 1), before: self.hash };
+        let dir = self.dir.join(store_name(start.first));
+        // What an attempt on a full disk has left.
+        let _ = std::fs::remove_dir_all(&dir);
+        let next = Arc::new(Active::create(&dir, start).map_err(failed)?);
+        self.volumes.put(Volume::Active(Arc::clone(&next)));
+        let full = self.active.replace(next);
+        self.start = start;
+        self.bytes = 0;
+        self.finish_sealing();
+        let (volumes, streams) = (Arc::clone(&self.volumes), self.streams.clone());
+        // A volume that cannot be sealed now is read as it is, and sealed when the log is opened.
+        let sealing = std::thread::Builder::new()
+            .name("seal".into())
+            .spawn(move || full.map(|full| volumes.seal(&full, &streams)));
+        self.sealing = sealing.ok();
+        Ok(())
+    }
+
+    /// Goes on after the disk was full: opens the store anew and looks what it holds.
+    ///
+    /// # Errors
+    /// [`AppendError::DiskFull`] while there is no space; anything else is final.
+    pub fn heal(&mut self) -> Result<Healed, AppendError> {
+        let standing = std::mem::replace(&mut self.standing, Standing::Stopped);
+        let Standing::Waiting(batch) = standing else { return Err(AppendError::Stopped) };
+        drop(self.active.take());
+        let dir = self.dir.join(store_name(self.start.first));
+        let active = match self.volumes.reopen(self.start, &dir) {
+            Ok(active) => active,
+            Err(OpenError::Io { source, .. } | OpenError::Store(sled::Error::Io(source)))
+                if is_full(&source) =>
+            {
+                self.standing = Standing::Waiting(batch);
+                return Err(AppendError::DiskFull(source));
+            }
+            Err(error) => return Err(AppendError::Volume(error)),
+        };
+        self.active = Some(active);
+        let end = self.active().last_block().map_err(|error| AppendError::Volume(error.into()))?;
+        let end = match end {
+            Some(block) => (block.last(), block.hash()),
+            None => (Seq(self.start.first.0 - 1), self.start.before),
+        };
+        if end == (self.last, self.hash) {
+            self.standing = Standing::Ready;
+            return Ok(Healed::Lost);
+        }
+        if end == (Seq(batch.next.0 - 1), batch.hash) {
+            self.active().sync().map_err(AppendError::Sync)?;
+            return Ok(Healed::Kept(self.settle(*batch)?));
+        }
+        Err(AppendError::Changed)
     }
 
     /// Calls `hook` with the last durable position after each append; see [`Signal::on_change`].
     pub fn on_durable(&self, hook: impl Fn(Seq) -> bool + Send + 'static) {
         self.durable.on_change(hook);
     }
+
+    fn active(&self) -> &Active {
+        self.active.as_ref().expect("a log without its store is waiting or stopped")
+    }
+
+    fn finish_sealing(&mut self) {
+        // A panic while sealing leaves the volume as it was, which is as good as before.
+        let _ = self.sealing.take().map(JoinHandle::join);
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.finish_sealing();
+        // Named, so that it is plain that the lock outlives all of the above.
+        let _ = &self.lock;
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Blocks ready to be committed together.
@@ -165,15 +488,24 @@ struct Batch {
     blocks: Vec<(Seq, Vec<u8>)>,
     next: Seq,
     hash: [u8; 32],
+    placed: Placed,
+    commands: Vec<(CommandId, Seq)>,
 }
 
 impl Batch {
-    fn build(steps: &[Step<'_>], first: Seq, hash: [u8; 32]) -> Result<Self, AppendError> {
-        let mut batch = Self { blocks: Vec::new(), next: first, hash };
+    fn build(
+        steps: &[Step<'_>],
+        first: Seq,
+        hash: [u8; 32],
+        streams: &Streams,
+    ) -> Result<Self, AppendError> {
+        let mut ahead = streams.ahead();
+        let (mut blocks, mut next, mut hash) = (Vec::new(), first, hash);
+        let mut commands = Vec::new();
         let mut draft = Draft::new(first, hash);
         let mut frames = Vec::new();
         for (index, step) in steps.iter().enumerate() {
-            let cause = batch.next;
+            let cause = next;
             let Some((Event::Input(_), decisions)) = step.events.split_first() else {
                 return Err(AppendError::Shape { index });
             };
@@ -184,29 +516,46 @@ impl Batch {
                 u32::try_from(step.events.len()).map_err(|_| AppendError::TooLong { index })?;
             frames.clear();
             for event in step.events {
-                frame::push(&mut frames, batch.next, step.at, cause, event)?;
-                batch.next = batch.next.0.checked_add(1).map(Seq).ok_or(AppendError::Full)?;
+                let place = ahead.place(Stream::of(event), cause);
+                let (schema, payload) = schema::encode(event)?;
+                let is_input = next == cause;
+                let record = Record {
+                    seq: next,
+                    at: step.at,
+                    cause,
+                    correlation: place.correlation,
+                    stream: place.stream,
+                    revision: place.revision,
+                    schema,
+                    digest: step.digest.filter(|_| is_input),
+                    command: step.command.filter(|_| is_input),
+                    payload,
+                    erased: None,
+                };
+                frame::push(&mut frames, &record)?;
+                next = next.0.checked_add(1).map(Seq).ok_or(AppendError::Full)?;
                 if frames.len() > BLOCK_MOST - OVERHEAD {
                     return Err(AppendError::TooLong { index });
                 }
             }
+            commands.extend(step.command.map(|command| (command, cause)));
             // A step is never split: whoever reads a block reads whole steps.
             if !draft.has_room(frames.len()) {
-                batch.close(draft);
-                draft = Draft::new(cause, batch.hash);
+                hash = close(draft, &mut blocks);
+                draft = Draft::new(cause, hash);
             }
             draft.push(&frames, count);
         }
         if !draft.is_empty() {
-            batch.close(draft);
+            hash = close(draft, &mut blocks);
         }
-        Ok(batch)
+        Ok(Self { blocks, next, hash, placed: ahead.placed(), commands })
     }
+}
 
-    fn close(&mut self, draft: Draft) {
-        let first = draft.first();
-        let (bytes, hash) = draft.finish();
-        self.blocks.push((first, bytes));
-        self.hash = hash;
-    }
+fn close(draft: Draft, blocks: &mut Vec<(Seq, Vec<u8>)>) -> [u8; 32] {
+    let first = draft.first();
+    let (bytes, hash) = draft.finish();
+    blocks.push((first, bytes));
+    hash
 }

@@ -1,6 +1,8 @@
 //! Reads the log: only what is durable, in order, and never past damage. It cannot write.
 
+use std::io;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +11,11 @@ use domain::{Envelope, Seq};
 use crate::block::Block;
 use crate::damage::Damage;
 use crate::identity::LogId;
+use crate::lock::Lock;
+use crate::record::Record;
+use crate::sealed::Window;
 use crate::signal::Signal;
-use crate::store;
+use crate::volumes::{Volume, Volumes};
 
 /// Why events could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +23,20 @@ pub enum ReadError {
     /// The store refused.
     #[error("the store of the log could not be read")]
     Store(#[from] sled::Error),
+    /// The file system refused.
+    #[error("a file of the log could not be read")]
+    Io(#[from] io::Error),
+    /// The store is closed for a moment because the disk was full.
+    #[error("the log is being opened again; try in a moment")]
+    Away,
+    /// A sealed volume says nothing that can be trusted about itself.
+    #[error("the sealed volume {}: {damage}", path.display())]
+    Volume {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        damage: Damage,
+    },
     /// What is stored is not what was written.
     #[error("event {seq}: {damage}")]
     Damaged {
@@ -31,10 +50,18 @@ pub enum ReadError {
 /// What [`Reader::verify`] has walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verified {
-    /// Events, all of which could be decoded.
+    /// Events.
     pub events: u64,
+    /// Events of a type or version that this program does not know.
+    pub unknown: u64,
+    /// Events from which personal data was erased.
+    pub erased: u64,
     /// Blocks, each following the one before.
     pub blocks: u64,
+    /// Volumes, sealed or not.
+    pub volumes: u64,
+    /// Bytes of all blocks.
+    pub bytes: u64,
     /// BLAKE3 of the last block: stands for all before it. The chain's start when there is none.
     pub head: [u8; 32],
 }
@@ -42,14 +69,21 @@ pub struct Verified {
 /// A view of the durable log. Cheap to clone, and may be used from any thread.
 #[derive(Clone)]
 pub struct Reader {
-    blocks: sled::Tree,
+    volumes: Arc<Volumes>,
     identity: LogId,
     durable: Arc<Signal>,
+    // Whoever reads must not be overtaken by another program that writes.
+    _lock: Arc<Lock>,
 }
 
 impl Reader {
-    pub(crate) fn new(blocks: sled::Tree, identity: LogId, durable: Arc<Signal>) -> Self {
-        Self { blocks, identity, durable }
+    pub(crate) fn new(
+        volumes: Arc<Volumes>,
+        identity: LogId,
+        durable: Arc<Signal>,
+        lock: Arc<Lock>,
+    ) -> Self {
+        Self { volumes, identity, durable, _lock: lock }
     }
 
     /// Which log this is.
@@ -87,9 +121,19 @@ impl Reader {
     /// The first error is the last item.
     #[must_use]
     pub fn range(&self, seqs: RangeInclusive<Seq>) -> Events {
+        Events(self.cursor(seqs))
+    }
+
+    /// The same with all that is stored of each event, whether or not this program understands it.
+    #[must_use]
+    pub fn records(&self, seqs: RangeInclusive<Seq>) -> Records {
+        Records(self.cursor(seqs))
+    }
+
+    fn cursor(&self, seqs: RangeInclusive<Seq>) -> Stretch {
         let next = Seq(seqs.start().0.max(1));
         let last = (*seqs.end()).min(self.durable());
-        Events { cursor: Cursor::new(self.clone()), next, last }
+        Stretch { cursor: Cursor::new(self.clone()), next, last }
     }
 
     /// The events at the given ascending positions; positions that are not durable are left out.
@@ -102,6 +146,16 @@ impl Reader {
         }
     }
 
+    /// Blocks in order from the first, as far as they are durable now. The first error is the last.
+    pub(crate) fn blocks(&self) -> Blocks {
+        let cursor = Cursor::new(self.clone());
+        Blocks { cursor, next: Seq(1), durable: self.durable() }
+    }
+
+    pub(crate) fn volumes(&self) -> Vec<Volume> {
+        self.volumes.all()
+    }
+
     /// Walks the whole durable log: every hash, link, checksum, position and event, and that there
     /// is nothing between the blocks.
     ///
@@ -109,149 +163,207 @@ impl Reader {
     /// Names the first event that cannot be trusted.
     pub fn verify(&self) -> Result<Verified, ReadError> {
         let durable = self.durable();
-        let mut verified = Verified { events: 0, blocks: 0, head: self.identity.chain_start() };
-        // The key that comes next if nothing is missing and nothing is too much.
-        let mut expected = (Seq(1), 0);
-        let mut parts = 0;
-        let mut after = Seq(1);
-        for entry in self.blocks.iter().keys() {
-            if expected.0 > durable {
+        let mut verified = Verified {
+            events: 0,
+            unknown: 0,
+            erased: 0,
+            blocks: 0,
+            volumes: 0,
+            bytes: 0,
+            head: self.identity.chain_start(),
+        };
+        for volume in self.volumes.all() {
+            if verified.events >= durable.0 {
                 break;
             }
-            let found = store::read_key(&entry?, expected.0)?;
-            if found != expected {
-                return Err(unexpected(found, expected));
-            }
-            if expected.1 == 0 {
-                let block = self.block(expected.0)?;
-                if block.before() != verified.head {
-                    return Err(ReadError::Damaged { seq: expected.0, damage: Damage::Chain });
+            verified.volumes += 1;
+            match &volume {
+                Volume::Away(_) => return Err(ReadError::Away),
+                Volume::Active(active) => {
+                    for block in active.walk() {
+                        let block = block?;
+                        if block.first() > durable {
+                            break;
+                        }
+                        verified.take(&block)?;
+                    }
                 }
-                for seq in expected.0.0..=block.last().0 {
-                    let damaged = |damage| ReadError::Damaged { seq: Seq(seq), damage };
-                    block.envelope(Seq(seq)).map_err(damaged)?;
+                Volume::Sealed(sealed) => {
+                    let before = verified.blocks;
+                    let mut window = Window::default();
+                    while verified.events < sealed.last().0 {
+                        let next = Seq(verified.events + 1);
+                        verified.take(&sealed.block_at(next, &mut window)?)?;
+                    }
+                    let whole = verified.head == sealed.head()
+                        && verified.blocks - before == sealed.blocks()
+                        && verified.events == sealed.last().0;
+                    if !whole {
+                        let path = sealed.path().to_owned();
+                        let damage = Damage::Header("it does not end as its tail says");
+                        return Err(ReadError::Volume { path, damage });
+                    }
                 }
-                parts = store::parts(block.len());
-                after = Seq(block.last().0 + 1);
-                verified.events = block.last().0;
-                verified.blocks += 1;
-                verified.head = block.hash();
             }
-            let part = expected.1 + 1;
-            expected = if part < parts { (expected.0, part) } else { (after, 0) };
         }
-        if expected.0 <= durable {
-            return Err(ReadError::Damaged { seq: expected.0, damage: Damage::Missing });
+        if verified.events < durable.0 {
+            let seq = Seq(verified.events + 1);
+            return Err(ReadError::Damaged { seq, damage: Damage::Missing });
         }
         Ok(verified)
     }
-
-    /// The block that begins with `first`, checked to follow the one before it.
-    pub(crate) fn linked_block(
-        blocks: &sled::Tree,
-        identity: LogId,
-        first: Seq,
-    ) -> Result<Block, ReadError> {
-        let missing = |seq| ReadError::Damaged { seq, damage: Damage::Missing };
-        let block = store::block_from(blocks, first)?.ok_or_else(|| missing(first))?;
-        let before = match first.0 {
-            0 => return Err(ReadError::Damaged { seq: first, damage: Damage::StrayKey }),
-            1 => identity.chain_start(),
-            _ => {
-                let before = Seq(first.0 - 1);
-                let start = store::first_of(blocks, before)?.ok_or_else(|| missing(Seq(1)))?;
-                let block = store::block_from(blocks, start)?.ok_or_else(|| missing(start))?;
-                if block.last() != before {
-                    return Err(missing(Seq(block.last().0 + 1)));
-                }
-                block.hash()
-            }
-        };
-        if block.before() == before {
-            Ok(block)
-        } else {
-            Err(ReadError::Damaged { seq: first, damage: Damage::Chain })
-        }
-    }
-
-    fn block(&self, first: Seq) -> Result<Block, ReadError> {
-        store::block_from(&self.blocks, first)?
-            .ok_or(ReadError::Damaged { seq: first, damage: Damage::Missing })
-    }
 }
 
-fn unexpected(found: (Seq, u16), expected: (Seq, u16)) -> ReadError {
-    if found < expected {
-        return ReadError::Damaged { seq: found.0, damage: Damage::StrayKey };
+impl Verified {
+    /// Takes the next block in, or says what is wrong with it.
+    fn take(&mut self, block: &Block) -> Result<(), ReadError> {
+        let damaged = |seq, damage| ReadError::Damaged { seq, damage };
+        let first = Seq(self.events + 1);
+        if block.first() != first {
+            return Err(damaged(first, Damage::Missing));
+        }
+        if block.before() != self.head {
+            return Err(damaged(first, Damage::Chain));
+        }
+        block.check_sums().map_err(|(seq, damage)| damaged(seq, damage))?;
+        for seq in first.0..=block.last().0 {
+            match block.envelope(Seq(seq)) {
+                Ok(_) => {}
+                Err(Damage::UnknownEvent { .. }) => self.unknown += 1,
+                Err(damage) => return Err(damaged(Seq(seq), damage)),
+            }
+            self.erased += u64::from(block.frame(Seq(seq)).is_erased());
+        }
+        self.events = block.last().0;
+        self.blocks += 1;
+        self.bytes += block.bytes().len() as u64;
+        self.head = block.hash();
+        Ok(())
     }
-    let damage = match expected.1 {
-        0 => Damage::Missing,
-        part => Damage::PartMissing(part),
-    };
-    ReadError::Damaged { seq: expected.0, damage }
 }
 
 /// Keeps the block last read, so that neighbours cost one read together.
 struct Cursor {
     reader: Reader,
     block: Option<Block>,
+    window: Window,
+    /// First event of the volume that the window is of.
+    volume: Option<Seq>,
 }
 
 impl Cursor {
     fn new(reader: Reader) -> Self {
-        Self { reader, block: None }
+        Self { reader, block: None, window: Window::default(), volume: None }
     }
 
-    /// The event at `seq`, which must be durable and not before the one asked for last.
-    fn read(&mut self, seq: Seq) -> Result<Envelope, ReadError> {
+    /// The block that holds `seq`, which must be durable.
+    fn block(&mut self, seq: Seq) -> Result<&Block, ReadError> {
         let block = match self.block.take() {
             Some(block) if (block.first()..=block.last()).contains(&seq) => block,
-            Some(block) if Some(seq.0) == block.last().0.checked_add(1) => {
-                let next = self.reader.block(seq)?;
-                if next.before() != block.hash() {
-                    return Err(ReadError::Damaged { seq, damage: Damage::Chain });
-                }
-                next
-            }
-            _ => {
+            before => {
                 let missing = ReadError::Damaged { seq, damage: Damage::Missing };
-                let first = store::first_of(&self.reader.blocks, seq)?.ok_or(missing)?;
-                let block = self.reader.block(first)?;
-                if first == Seq(1) && block.before() != self.reader.identity.chain_start() {
-                    return Err(ReadError::Damaged { seq: first, damage: Damage::Chain });
+                let volume = self.reader.volumes.of(seq).ok_or(missing)?;
+                let start = volume.start();
+                if self.volume.replace(start.first) != Some(start.first) {
+                    self.window.clear();
                 }
-                if block.last() < seq {
-                    let seq = Seq(block.last().0 + 1);
-                    return Err(ReadError::Damaged { seq, damage: Damage::Missing });
+                let block = volume.block_at(seq, &mut self.window)?;
+                let chained = match before {
+                    Some(before) if before.last().0 + 1 == block.first().0 => {
+                        block.before() == before.hash()
+                    }
+                    _ => block.first() != start.first || block.before() == start.before,
+                };
+                if !chained {
+                    let seq = block.first();
+                    return Err(ReadError::Damaged { seq, damage: Damage::Chain });
                 }
                 block
             }
         };
+        Ok(self.block.insert(block))
+    }
+
+    fn envelope(&mut self, seq: Seq) -> Result<Envelope, ReadError> {
         let damaged = |damage| ReadError::Damaged { seq, damage };
-        self.block.insert(block).envelope(seq).map_err(damaged)
+        self.block(seq)?.envelope(seq).map_err(damaged)
+    }
+
+    fn record(&mut self, seq: Seq) -> Result<Record, ReadError> {
+        let damaged = |damage| ReadError::Damaged { seq, damage };
+        self.block(seq)?.record(seq).map_err(damaged)
     }
 }
 
-/// Events of a range; see [`Reader::range`].
-pub struct Events {
+/// Positions that are read one after another.
+struct Stretch {
     cursor: Cursor,
     next: Seq,
     last: Seq,
 }
 
-impl Iterator for Events {
-    type Item = Result<Envelope, ReadError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Stretch {
+    fn next<T>(
+        &mut self,
+        read: impl FnOnce(&mut Cursor, Seq) -> Result<T, ReadError>,
+    ) -> Option<Result<T, ReadError>> {
         if self.next > self.last {
             return None;
         }
-        let read = self.cursor.read(self.next);
+        let read = read(&mut self.cursor, self.next);
         match (&read, self.next.0.checked_add(1)) {
             (Ok(_), Some(next)) => self.next = Seq(next),
             _ => self.last = Seq(0),
         }
         Some(read)
+    }
+}
+
+/// Events of a range; see [`Reader::range`].
+pub struct Events(Stretch);
+
+impl Iterator for Events {
+    type Item = Result<Envelope, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next(Cursor::envelope)
+    }
+}
+
+/// Records of a range; see [`Reader::records`].
+pub struct Records(Stretch);
+
+impl Iterator for Records {
+    type Item = Result<Record, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next(Cursor::record)
+    }
+}
+
+/// Blocks from the first on; see [`Reader::blocks`].
+pub(crate) struct Blocks {
+    cursor: Cursor,
+    next: Seq,
+    durable: Seq,
+}
+
+impl Iterator for Blocks {
+    type Item = Result<Block, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.next > self.durable {
+            return None;
+        }
+        let read = self.cursor.block(self.next).map(Block::last);
+        let block = read.map(|last| {
+            self.next = Seq(last.0 + 1);
+            self.cursor.block.clone().expect("it was read just now")
+        });
+        if block.is_err() {
+            self.durable = Seq(0);
+        }
+        Some(block)
     }
 }
 
@@ -267,7 +379,7 @@ impl<I: Iterator<Item = Seq>> Iterator for Picked<I> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let seq = self.seqs.find(|seq| seq.0 > 0 && *seq <= self.durable)?;
-        let read = self.cursor.read(seq);
+        let read = self.cursor.envelope(seq);
         if read.is_err() {
             // Nothing is durable any more for this iterator: it ends here.
             self.durable = Seq(0);

@@ -38,7 +38,7 @@ fn measure(dir: &Path) -> Result<(), Failure> {
     for job in 1..=JOBS {
         let steps = album(JobId(job));
         let steps: Vec<_> =
-            steps.iter().map(|events| Step { at: Timestamp(u64::from(job)), events }).collect();
+            steps.iter().map(|events| Step::new(Timestamp(u64::from(job)), events)).collect();
         for batch in steps.chunks(64) {
             log.append(batch)?;
         }

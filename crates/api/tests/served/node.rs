@@ -105,7 +105,7 @@ fn append(log: &Mutex<Log>, input: Input, decisions: &[Decision]) -> Seq {
     let events: Vec<Event> = std::iter::once(Event::Input(input))
         .chain(decisions.iter().cloned().map(Event::Decision))
         .collect();
-    let step = Step { at: Timestamp(1_000_000), events: &events };
+    let step = Step::new(Timestamp(1_000_000), &events);
     let positions = log.lock().unwrap().append(&[step]).unwrap();
     Seq(positions.end.0 - 1)
 }

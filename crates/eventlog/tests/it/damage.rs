@@ -13,7 +13,7 @@ fn fill(dir: &Path) -> Vec<Envelope> {
     let (mut log, reader) = Log::open(dir).unwrap();
     for index in 0..5 {
         let events = if index == 2 { vec![sized(100_000)] } else { step(2) };
-        log.append(&[Step { at: Timestamp(index), events: &events }]).unwrap();
+        log.append(&[Step::new(Timestamp(index), &events)]).unwrap();
     }
     all(&reader)
 }
@@ -23,7 +23,8 @@ fn raw<T>(dir: &Path, change: impl FnOnce(&sled::Tree) -> T) -> T {
 }
 
 fn raw_db(dir: &Path) -> sled::Db {
-    let config = sled::Config::new().path(dir).segment_size(4 << 20);
+    let store = dir.join("volumes/00000000000000000001.sled");
+    let config = sled::Config::new().path(store).segment_size(4 << 20);
     // sled's threads hold its lock a moment longer than its last handle lives.
     let mut tries =
         std::iter::repeat_with(|| config.open().inspect_err(|_| std::thread::yield_now()));
@@ -63,7 +64,7 @@ fn examine(dir: &Path) -> Examined {
 fn seq_of(error: &ReadError) -> Seq {
     match error {
         ReadError::Damaged { seq, .. } => *seq,
-        ReadError::Store(error) => panic!("{error}"),
+        error => panic!("{error}"),
     }
 }
 
@@ -151,13 +152,13 @@ fn a_log_without_its_identity_is_refused() {
     fill(dir.path());
     let db = raw_db(dir.path());
     let meta = db.open_tree("meta").unwrap();
-    let identity = meta.remove("log").unwrap().unwrap();
+    let identity = meta.remove("volume").unwrap().unwrap();
     drop((db, meta));
     assert!(matches!(Log::open(dir.path()), Err(OpenError::NoIdentity)));
     let db = raw_db(dir.path());
     let mut newer = identity.to_vec();
     newer[8] = 9;
-    db.open_tree("meta").unwrap().insert("log", newer).unwrap();
+    db.open_tree("meta").unwrap().insert("volume", newer).unwrap();
     drop(db);
     assert!(matches!(Log::open(dir.path()), Err(OpenError::Version(9))));
 }

@@ -1,34 +1,36 @@
 //! Pins how every event is stored. `schema/events.lock` has a line per event; a line that changes
 //! means that logs written by an older program no longer mean what they said.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use domain::{Envelope, Seq, Timestamp};
-use eventlog::history::{Header, write_history};
+use eventlog::history::{Header, HistoryReader, write_envelopes};
 
 use crate::samples;
 
 fn lock() -> String {
     let mut text = String::from(
-        "# BLAKE3 (first 16 digits) and length of the stored bytes of one sample per event.\n\
+        "# Number of the type, version of its fields, BLAKE3 (first 16 digits) and length of the\n\
+         # stored bytes, of one sample per event.\n\
          # Rewritten by: UPDATE_SCHEMA=1 cargo test -p eventlog --test it encoding\n",
     );
-    let mut line = |name: &str, bytes: &[u8]| {
+    let mut line = |what: &str, name: &str, bytes: &[u8]| {
         let hash = blake3::hash(bytes).to_hex();
-        writeln!(text, "{} {:>5} {name}", &hash[..16], bytes.len()).unwrap();
+        writeln!(text, "{what:>5} {} {:>5} {name}", &hash[..16], bytes.len()).unwrap();
     };
     let samples = samples::all();
     for (name, event) in &samples {
-        line(name, &eventlog::encode(event).unwrap());
+        let (schema, payload) = eventlog::encode(event).unwrap();
+        line(&format!("{}.{}", schema.kind, schema.version), name, &payload);
     }
     // A history is made of the log's frames, so this pins both.
     let (seq, at, cause) = (Seq(2), Timestamp(3), Seq(1));
     let envelope = Envelope { seq, at, cause, event: samples[0].1.clone() };
     let mut file = Vec::new();
-    let events = [Ok::<_, std::convert::Infallible>(envelope)];
-    write_history(&mut file, Header { engine: 1, job: None }, events).unwrap();
-    line("frame and history file", &file);
+    write_envelopes(&mut file, Header { engine: 1, job: None }, &[envelope]).unwrap();
+    line("-", "frame and history file", &file);
     text
 }
 
@@ -49,7 +51,8 @@ fn encodings_are_as_locked() {
         changed.is_empty() && gone.is_empty(),
         "an event's encoding changed; existing logs would be misread or refused.\n\
          Locked: {gone:#?}\nNow:    {changed:#?}\n\
-         If that is meant, keep reading the old form, raise the frame version, and run\n\
+         If that is meant, keep the old form in eventlog's schema, add the new one as the next\n\
+         version with the conversion from the old, and run\n\
          UPDATE_SCHEMA=1 cargo test -p eventlog --test it encoding",
     );
 }
@@ -64,4 +67,58 @@ fn an_event_is_always_stored_as_the_same_bytes() {
     for (bytes, (name, event)) in first.iter().zip(samples::all()) {
         assert_eq!(*bytes, eventlog::encode(&event).unwrap(), "{name}");
     }
+}
+
+fn golden_files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/events");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
+        .unwrap_or_default();
+    files.retain(|path: &PathBuf| path.extension().is_some_and(|end| end == "history"));
+    files.sort();
+    files
+}
+
+/// Every type and version ever written stands in one of the files of `fixtures/events`, and reads as
+/// it did when the file was made. A file is never changed: what no file has goes into the next.
+#[test]
+fn whatever_was_ever_written_is_read() {
+    let mut kept = BTreeSet::new();
+    for path in golden_files() {
+        let records: Vec<_> =
+            HistoryReader::open(&path).unwrap().records().collect::<Result<_, _>>().unwrap();
+        let lines: String = records
+            .iter()
+            .map(|record| format!("{}\n", domain::render::line(&record.envelope().unwrap())))
+            .collect();
+        let expected = std::fs::read_to_string(path.with_extension("txt")).unwrap();
+        assert_eq!(lines, expected, "{}", path.display());
+        kept.extend(records.iter().map(|record| record.schema));
+    }
+    let (seq, at, cause) = (Seq(1), Timestamp(1_700_000_000_000_000), Seq(1));
+    let mut missing: Vec<_> = samples::all()
+        .into_iter()
+        .filter(|(_, event)| !kept.contains(&eventlog::encode(event).unwrap().0))
+        .map(|(_, event)| Envelope { seq, at, cause, event })
+        .collect();
+    if std::env::var_os("UPDATE_SCHEMA").is_some() && !missing.is_empty() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/events");
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(format!("{:04}.history", golden_files().len() + 1));
+        for (seq, envelope) in (1..).zip(&mut missing) {
+            (envelope.seq, envelope.cause) = (Seq(seq), Seq(seq));
+        }
+        let header = Header { engine: 1, job: None };
+        write_envelopes(std::fs::File::create_new(&path).unwrap(), header, &missing).unwrap();
+        let lines: String =
+            missing.iter().map(|it| format!("{}\n", domain::render::line(it))).collect();
+        std::fs::write(path.with_extension("txt"), lines).unwrap();
+        return;
+    }
+    assert!(
+        missing.is_empty(),
+        "no file of fixtures/events has these: {:?}\n\
+         UPDATE_SCHEMA=1 cargo test -p eventlog --test it encoding makes the next one",
+        missing.iter().map(|it| eventlog::encode(&it.event).unwrap().0).collect::<Vec<_>>()
+    );
 }

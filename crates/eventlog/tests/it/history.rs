@@ -1,9 +1,7 @@
 //! History files: what is written reads back, and every damage is an error that says where.
 
-use std::convert::Infallible;
-
 use domain::{Envelope, JobId, Seq, Timestamp};
-use eventlog::history::{Header, HistoryReader, ReadError, WriteError, write_history};
+use eventlog::history::{Header, HistoryReader, ReadError, WriteError, write_envelopes};
 use proptest::prelude::*;
 
 use crate::samples;
@@ -23,8 +21,7 @@ fn envelopes() -> Vec<Envelope> {
 
 fn written(header: Header) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let events = envelopes().into_iter().map(Ok::<_, Infallible>);
-    write_history(&mut bytes, header, events).unwrap();
+    write_envelopes(&mut bytes, header, &envelopes()).unwrap();
     bytes
 }
 
@@ -77,7 +74,7 @@ fn every_cut_and_every_surplus_is_an_error() {
 fn events_out_of_order_are_not_written() {
     let mut events = envelopes();
     events.swap(1, 2);
-    let order = write_history(std::io::sink(), HEADER, events.into_iter().map(Ok::<_, Infallible>));
+    let order = write_envelopes(std::io::sink(), HEADER, &events);
     assert!(matches!(order, Err(WriteError::Order(Seq(6)))));
 }
 
@@ -108,9 +105,14 @@ proptest! {
 
 fn repair(bytes: &mut [u8]) {
     let mut at = 24;
-    while at + 36 <= bytes.len() {
+    while at + 64 <= bytes.len() {
         let len = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
-        let Some(end) = at.checked_add(36 + len).filter(|end| *end <= bytes.len()) else { return };
+        let flags = bytes[at + 11];
+        let extra = [(1, 8), (2, 16), (4, 32)];
+        let extra: usize =
+            extra.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, bytes)| bytes).sum();
+        let end = at.checked_add(64 + extra + len).filter(|end| *end <= bytes.len());
+        let Some(end) = end else { return };
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&bytes[at..at + 4]);
         hasher.update(&bytes[at + 8..end]);

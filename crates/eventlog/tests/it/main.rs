@@ -9,3 +9,6 @@ mod encoding;
 mod history;
 mod model;
 mod samples;
+mod space;
+mod streams;
+mod volumes;

@@ -53,7 +53,7 @@ proptest! {
                         }
                     }
                     let steps: Vec<_> =
-                        steps.iter().map(|events| Step { at: Timestamp(now), events }).collect();
+                        steps.iter().map(|events| Step::new(Timestamp(now), events)).collect();
                     let seqs = log.append(&steps).unwrap();
                     prop_assert_eq!(seqs, Seq(first)..Seq(model.len() as u64 + 1));
                 }

@@ -140,7 +140,7 @@ pub fn ended(track: TrackKey, assignment: u64, end: TransferEnd) -> Event {
 /// Appends each step on its own, a second apart.
 pub fn append(log: &mut Log, steps: &[Vec<Event>]) {
     for (second, events) in (1u64..).zip(steps) {
-        log.append(&[Step { at: Timestamp(second * 1_000_000), events }]).unwrap();
+        log.append(&[Step::new(Timestamp(second * 1_000_000), events)]).unwrap();
     }
 }
 

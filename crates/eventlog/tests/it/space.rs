@@ -1,0 +1,100 @@
+//! A disk that is full: an append is refused and not lost sight of, reading goes on, and so does
+//! writing once there is space, without a restart. On a small file system of its own, which takes
+//! root to mount.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use domain::{Seq, Timestamp};
+use eventlog::{AppendError, Healed, Limits, Log, Step};
+
+use crate::append::{all, sized};
+
+/// A file system of a few MiB that is unmounted in the end.
+struct SmallDisk {
+    at: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    fn mount(megabytes: u32) -> Self {
+        let at = tempfile::tempdir().unwrap();
+        let size = format!("size={megabytes}m");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "reprise-test"])
+            .arg(at.path())
+            .status()
+            .unwrap();
+        assert!(mounted.success(), "this test mounts a small file system and needs to be root");
+        Self { at }
+    }
+
+    fn path(&self) -> &Path {
+        self.at.path()
+    }
+
+    /// Takes all space but about this much.
+    fn fill(&self, leave: u64) -> PathBuf {
+        let ballast = self.path().join("ballast");
+        let zeros = vec![0; 64 * 1024];
+        let mut file = fs::File::create(&ballast).unwrap();
+        while std::io::Write::write_all(&mut file, &zeros).is_ok() {}
+        let length = file.metadata().unwrap().len();
+        file.set_len(length.saturating_sub(leave)).unwrap();
+        ballast
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+/// Appends until the disk is full; the error, and how many went in.
+fn until_full(log: &mut Log, from: u64) -> (AppendError, u64) {
+    for index in from..10_000 {
+        if let Err(error) = log.append(&[Step::new(Timestamp(index), &[sized(20_000)])]) {
+            return (error, index);
+        }
+    }
+    panic!("the disk is not that large");
+}
+
+#[test]
+fn a_full_disk_is_an_error_that_heals_when_there_is_space() {
+    // At 20 different fillings, so that it strikes in different places of the store.
+    for round in 0..20u64 {
+        let disk = SmallDisk::mount(48);
+        let limits = Limits { volume_events: 40, volume_bytes: u64::MAX };
+        let (mut log, reader) = Log::open_with(&disk.path().join("log"), limits).unwrap();
+        for index in 0..round * 3 {
+            log.append(&[Step::new(Timestamp(index), &[sized(20_000)])]).unwrap();
+        }
+        let ballast = disk.fill(round * 150_000);
+        let (error, index) = until_full(&mut log, round * 3);
+        assert!(matches!(error, AppendError::DiskFull(_)), "{error:?}");
+        // Nothing is acknowledged any more, and everything that was is still read.
+        let again = log.append(&[Step::new(Timestamp(0), &[sized(1)])]).unwrap_err();
+        assert!(matches!(again, AppendError::Waiting), "{again}");
+        assert_eq!(reader.durable(), Seq(index));
+        assert_eq!(all(&reader).len() as u64, index);
+
+        fs::remove_file(&ballast).unwrap();
+        let next = match log.heal().unwrap() {
+            Healed::Lost => index,
+            Healed::Kept(seqs) => {
+                assert_eq!(seqs, Seq(index + 1)..Seq(index + 2));
+                index + 1
+            }
+        };
+        log.append(&[Step::new(Timestamp(next), &[sized(30)])]).unwrap();
+        let read = all(&reader);
+        assert_eq!(read.len() as u64, next + 1);
+        assert!(read.iter().enumerate().all(|(at, envelope)| envelope.at == Timestamp(at as u64)));
+        assert_eq!(reader.verify().unwrap().events, next + 1);
+        drop((log, reader));
+        let (_log, reader) = Log::open_with(&disk.path().join("log"), limits).unwrap();
+        assert_eq!(all(&reader), read);
+    }
+}
