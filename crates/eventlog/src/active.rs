@@ -176,6 +176,11 @@ impl Active {
         }
     }
 
+    /// Bytes of the store's file.
+    pub(crate) fn file_bytes(&self) -> io::Result<u64> {
+        Ok(self.store().file.metadata()?.len())
+    }
+
     /// Lets the folder be removed once nobody reads from it any more.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);

@@ -158,6 +158,11 @@ impl<'a> Frame<'a> {
         self.extra(IS_ERASED, extra_len(self.flags() & (HAS_DIGEST | HAS_COMMAND)))
     }
 
+    /// Bytes of the event's fields.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.payload().len()
+    }
+
     fn payload(&self) -> &'a [u8] {
         &self.bytes[self.payload_at..]
     }

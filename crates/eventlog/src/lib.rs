@@ -23,7 +23,11 @@ mod sealed;
 mod signal;
 mod volumes;
 
+pub mod backup;
 pub mod history;
+pub mod import;
+pub mod salvage;
+pub mod stats;
 
 pub use damage::Damage;
 pub use identity::LogId;

@@ -242,7 +242,7 @@ impl Log {
             Arc::clone(&volumes),
             start.identity,
             Arc::clone(&durable),
-            Arc::clone(&lock),
+            Some(Arc::clone(&lock)),
         );
         let log = Self {
             limits,

@@ -35,6 +35,11 @@ impl Mark {
         Ok(Self { file })
     }
 
+    /// What the mark of the log in `dir` says, if it can be read; nothing is made.
+    pub(crate) fn peek(dir: &Path) -> Option<(Seq, [u8; 32])> {
+        Self { file: File::open(dir.join("mark")).ok()? }.read()
+    }
+
     /// Fails when the log ends before the mark, or differs where the mark is. A mark that cannot be
     /// read proves nothing: its own write may have been torn.
     pub(crate) fn check(&mut self, last: Seq, hash: &[u8; 32]) -> Result<(), ReadError> {

@@ -73,7 +73,7 @@ pub struct Reader {
     identity: LogId,
     durable: Arc<Signal>,
     // Whoever reads must not be overtaken by another program that writes.
-    _lock: Arc<Lock>,
+    _lock: Option<Arc<Lock>>,
 }
 
 impl Reader {
@@ -81,7 +81,7 @@ impl Reader {
         volumes: Arc<Volumes>,
         identity: LogId,
         durable: Arc<Signal>,
-        lock: Arc<Lock>,
+        lock: Option<Arc<Lock>>,
     ) -> Self {
         Self { volumes, identity, durable, _lock: lock }
     }
@@ -146,10 +146,9 @@ impl Reader {
         }
     }
 
-    /// Blocks in order from the first, as far as they are durable now. The first error is the last.
-    pub(crate) fn blocks(&self) -> Blocks {
-        let cursor = Cursor::new(self.clone());
-        Blocks { cursor, next: Seq(1), durable: self.durable() }
+    /// Blocks in order from the first to the one that ends with `last`. The first error is the last.
+    pub(crate) fn blocks(&self, last: Seq) -> Blocks {
+        Blocks { cursor: Cursor::new(self.clone()), next: Seq(1), durable: last }
     }
 
     pub(crate) fn volumes(&self) -> Vec<Volume> {

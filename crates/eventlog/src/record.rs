@@ -96,6 +96,12 @@ impl Record {
         })
     }
 
+    /// BLAKE3 of the payload as it was first written; erasing does not change it.
+    #[must_use]
+    pub fn payload_hash(&self) -> [u8; 32] {
+        self.erased.unwrap_or_else(|| *blake3::hash(&self.payload).as_bytes())
+    }
+
     /// Writes an event down.
     ///
     /// # Errors

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use domain::Seq;
 
+use crate::block::Block;
+use crate::damage::Damage;
 use crate::record::{CommandId, Place, Stream};
 
 /// Commands that are remembered; a repetition of an older one is taken for a new one.
@@ -64,11 +66,6 @@ impl Streams {
         self.heads.get(&stream).map_or(0, |head| head.revision)
     }
 
-    /// Streams that have events.
-    pub(crate) fn all(&self) -> impl Iterator<Item = (Stream, u64)> {
-        self.heads.iter().map(|(stream, head)| (*stream, head.revision))
-    }
-
     /// Where a command was taken, if it is remembered.
     pub(crate) fn taken(&self, command: CommandId) -> Option<Seq> {
         self.by_command.get(&command).copied()
@@ -101,17 +98,19 @@ impl Streams {
         self.by_command.insert(command, seq);
     }
 
-    /// Takes over what a stored event says; false when it does not follow in its stream.
-    pub(crate) fn follow(
-        &mut self,
-        (stream, revision, cause): (Stream, u64, Seq),
-        command: Option<(CommandId, Seq)>,
-    ) -> bool {
-        let follows = self.place(stream, cause).revision == revision;
-        if let Some((command, seq)) = command {
-            self.take(command, seq);
+    /// Takes over what the events of a block say, or names the one that does not follow in its stream.
+    pub(crate) fn follow_block(&mut self, block: &Block) -> Result<(), (Seq, Damage)> {
+        for seq in (block.first().0..=block.last().0).map(Seq) {
+            let frame = block.frame(seq);
+            let (stream, revision) = frame.stream().map_err(|damage| (seq, damage))?;
+            if self.place(stream, frame.cause()).revision != revision {
+                return Err((seq, Damage::Revision { revision }));
+            }
+            if let Some(command) = frame.command() {
+                self.take(command, seq);
+            }
         }
-        follows
+        Ok(())
     }
 
     /// As stored at the end of a sealed volume.

@@ -115,26 +115,26 @@ impl Volumes {
     /// Opens all volumes in `dir`, seals what was left unsealed, and begins a volume if none can be
     /// appended to.
     pub(crate) fn open(dir: &Path) -> Result<Opened, OpenError> {
+        let io = |what| move |source| OpenError::Io { what, source };
+        std::fs::create_dir_all(dir).map_err(io("create the volumes of"))?;
+        sync_folder(dir).map_err(io("sync a folder of"))?;
         let mut found = find(dir)?;
-        let newest = found.keys().next_back().copied();
+        let whole = |forms: &Forms| forms.store.is_some() || forms.sealed.is_some();
+        let newest = found.iter().rev().find(|(_, forms)| whole(forms)).map(|(first, _)| *first);
         let volumes = Self { by_first: RwLock::default() };
         let mut at = End::default();
         let mut active = None;
         while let Some((first, forms)) = found.pop_first() {
-            let linked = |start: Start, at: &End| at.admits(start, first);
+            if let Some(path) = forms.unfinished {
+                std::fs::remove_file(path).map_err(io("remove an unfinished volume of"))?;
+            }
             if let Some(path) = forms.sealed {
                 if let Some(store) = forms.store {
                     remove(&store)?;
                 }
                 let (sealed, streams) = Sealed::open(&path)?;
-                linked(sealed.start(), &at)?;
-                at = End {
-                    identity: Some(sealed.start().identity),
-                    last: sealed.last(),
-                    head: sealed.head(),
-                    streams,
-                    bytes: 0,
-                };
+                at.admits(sealed.start(), first)?;
+                at = End::of(&sealed, streams);
                 volumes.put(Volume::Sealed(Arc::new(sealed)));
                 continue;
             }
@@ -146,7 +146,7 @@ impl Volumes {
                 remove(&store)?;
                 continue;
             };
-            linked(opened.start(), &at)?;
+            at.admits(opened.start(), first)?;
             at.walk(&opened)?;
             let opened = Arc::new(opened);
             volumes.put(Volume::Active(Arc::clone(&opened)));
@@ -176,6 +176,24 @@ impl Volumes {
     }
 }
 
+impl Volumes {
+    /// Opens volumes that are all sealed, and changes nothing: which log they are of, their last
+    /// event, and the hash of the last block.
+    pub(crate) fn open_sealed(dir: &Path) -> Result<(Self, LogId, Seq, [u8; 32]), OpenError> {
+        let volumes = Self { by_first: RwLock::default() };
+        let mut at = End::default();
+        let found = if dir.is_dir() { find(dir)? } else { BTreeMap::new() };
+        for (first, forms) in found {
+            let path = forms.sealed.ok_or(OpenError::NotALog)?;
+            let (sealed, streams) = Sealed::open(&path)?;
+            at.admits(sealed.start(), first)?;
+            at = End::of(&sealed, streams);
+            volumes.put(Volume::Sealed(Arc::new(sealed)));
+        }
+        Ok((volumes, at.identity.ok_or(OpenError::NotALog)?, at.last, at.head))
+    }
+}
+
 /// How far the volumes looked at reach.
 #[derive(Default)]
 struct End {
@@ -187,6 +205,16 @@ struct End {
 }
 
 impl End {
+    fn of(sealed: &Sealed, streams: Streams) -> Self {
+        Self {
+            identity: Some(sealed.start().identity),
+            last: sealed.last(),
+            head: sealed.head(),
+            streams,
+            bytes: 0,
+        }
+    }
+
     /// Fails when a volume does not go on where the one before it ended.
     fn admits(&self, start: Start, named: Seq) -> Result<(), ReadError> {
         let seq = Seq(self.last.0 + 1);
@@ -209,15 +237,8 @@ impl End {
         self.bytes = 0;
         for block in active.walk() {
             let block = block?;
-            for seq in block.first().0..=block.last().0 {
-                let frame = block.frame(Seq(seq));
-                let damaged = |damage| ReadError::Damaged { seq: Seq(seq), damage };
-                let (stream, revision) = frame.stream().map_err(damaged)?;
-                let command = frame.command().map(|command| (command, Seq(seq)));
-                if !self.streams.follow((stream, revision, frame.cause()), command) {
-                    return Err(damaged(Damage::Revision { revision }));
-                }
-            }
+            let followed = self.streams.follow_block(&block);
+            followed.map_err(|(seq, damage)| ReadError::Damaged { seq, damage })?;
             self.bytes += block.bytes().len() as u64;
             (self.last, self.head) = (block.last(), block.hash());
         }
@@ -230,12 +251,11 @@ impl End {
 struct Forms {
     store: Option<PathBuf>,
     sealed: Option<PathBuf>,
+    unfinished: Option<PathBuf>,
 }
 
 fn find(dir: &Path) -> Result<BTreeMap<Seq, Forms>, OpenError> {
     let io = |what| move |source| OpenError::Io { what, source };
-    std::fs::create_dir_all(dir).map_err(io("create the volumes of"))?;
-    sync_folder(dir).map_err(io("sync a folder of"))?;
     let mut found: BTreeMap<Seq, Forms> = BTreeMap::new();
     for entry in std::fs::read_dir(dir).map_err(io("list the volumes of"))? {
         let path = entry.map_err(io("list the volumes of"))?.path();
@@ -246,7 +266,7 @@ fn find(dir: &Path) -> Result<BTreeMap<Seq, Forms>, OpenError> {
             "sled" => found.entry(first).or_default().store = Some(path),
             "vol" => found.entry(first).or_default().sealed = Some(path),
             // A volume that was not sealed to its end.
-            "tmp" => std::fs::remove_file(&path).map_err(io("remove an unfinished volume of"))?,
+            "tmp" => found.entry(first).or_default().unfinished = Some(path),
             _ => {}
         }
     }

@@ -4,10 +4,12 @@
 #![allow(clippy::unwrap_used)]
 
 mod append;
+mod backup;
 mod damage;
 mod encoding;
 mod history;
 mod model;
+mod salvage;
 mod samples;
 mod space;
 mod streams;

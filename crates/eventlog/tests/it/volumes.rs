@@ -87,7 +87,9 @@ fn readers_see_every_event_while_volumes_are_sealed_under_them() {
     for index in 0..300 {
         log.append(&[Step::new(Timestamp(index), &step(2))]).unwrap();
     }
-    readers.map(|reader| reader.join().unwrap());
+    for reader in readers {
+        reader.join().unwrap();
+    }
     assert_eq!(reader.verify().unwrap().events, 900);
 }
 
