@@ -13,10 +13,13 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::conn::{read_frame, write_all};
+use crate::conn::{Frame, read_frame, write_all};
 use crate::connect::{ConnectError, open};
 use crate::session::{Session, lock};
-use crate::wire::peer::{DIRECTION_UPLOAD, FolderContents, ShareList, UserInfo, Verdict, reason};
+use crate::wire::peer::{
+    BROWSE_ANSWERS, DIRECTION_UPLOAD, FolderContents, SEARCH_ANSWER, ShareList, UserInfo, Verdict,
+    reason,
+};
 use crate::wire::{Channel, ConnectionKind, PeerMessage};
 
 /// A message connection that says nothing for this long is closed.
@@ -160,15 +163,32 @@ fn start_reading(session: &Arc<Session>, user: String, link: Link, mut stream: O
                 Ok(frame) => frame,
                 Err(end) => break end,
             };
-            match PeerMessage::decode(frame.code, &frame.body) {
-                Ok(message) => act(&reading, &user, &link, message).await,
-                // The frame's length was right, so the next message is still readable.
-                Err(error) => tracing::debug!(user, code = frame.code, %error, "unreadable"),
+            if let Some(message) = understand(&reading, &user, &frame) {
+                act(&reading, &user, &link, message).await;
             }
         };
         tracing::trace!(user, %end, "message connection closed");
         reading.peers.remove(&user, link.number);
     });
+}
+
+/// Decodes what somebody wants to know. Decided by the code and a few bytes, because a small frame can
+/// unpack to a large message, and anybody may send one.
+fn understand(session: &Session, user: &str, frame: &Frame) -> Option<PeerMessage> {
+    let wanted = match frame.code {
+        // Nothing here asks others for their shares or for information about them.
+        code if BROWSE_ANSWERS.contains(&code) => false,
+        SEARCH_ANSWER => session.searches.want(user, &frame.body),
+        _ => true,
+    };
+    if !wanted {
+        tracing::debug!(user, code = frame.code, "an answer nobody asked for");
+        return None;
+    }
+    // When it cannot be read, the frame's length was right and the next message still can.
+    PeerMessage::decode(frame.code, &frame.body)
+        .inspect_err(|error| tracing::debug!(user, code = frame.code, %error, "unreadable"))
+        .ok()
 }
 
 async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessage) {
@@ -240,10 +260,11 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
             let contents = FolderContents { token, folder, folders };
             reply(link, &PeerMessage::Folder { contents }).await;
         }
+        // The first three are not even decoded, see `understand`.
         PeerMessage::ShareList { .. }
         | PeerMessage::UserInfo { .. }
         | PeerMessage::Folder { .. }
-        | PeerMessage::Unknown { .. } => tracing::debug!(user, "an answer nobody asked for"),
+        | PeerMessage::Unknown { .. } => tracing::debug!(user, "a message nobody here knows"),
     }
 }
 
@@ -283,5 +304,89 @@ impl Peers {
 
     pub(crate) fn clear(&self) {
         lock(&self.links).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::Search;
+    use crate::session::offline;
+    use crate::shares::Shares;
+    use crate::wire::metered;
+    use crate::wire::peer::{FileEntry, FolderEntry, SearchAnswer};
+
+    fn frame(message: &PeerMessage) -> Frame {
+        Frame { code: message.code(), body: message.encode_body() }
+    }
+
+    /// As many files as one small frame unpacks to.
+    fn files() -> Vec<FileEntry> {
+        let name = "x".to_owned();
+        let (extension, attributes) = (String::new(), Vec::new());
+        vec![FileEntry { mark: 1, name, size: 1, extension, attributes }; 20_000]
+    }
+
+    fn answer(user: &str, token: u32) -> PeerMessage {
+        let user = user.to_owned();
+        let (files, private_files) = (files(), Vec::new());
+        let (free_slot, speed, queue_length) = (true, 1, 0);
+        PeerMessage::SearchAnswer {
+            answer: SearchAnswer {
+                user,
+                token,
+                files,
+                free_slot,
+                speed,
+                queue_length,
+                private_files,
+            },
+        }
+    }
+
+    #[test]
+    fn answers_nobody_asked_for_are_dropped_without_being_unpacked() {
+        let (session, _) = offline(Shares::default());
+        let folders = vec![FolderEntry { path: String::new(), files: files() }];
+        let (token, folder) = (1, String::new());
+        let info = UserInfo {
+            description: String::new(),
+            picture: Some(vec![0; 60_000]),
+            upload_slots: 1,
+            queue_length: 0,
+            free_slot: true,
+            permission: None,
+        };
+        for message in [
+            PeerMessage::ShareList {
+                list: ShareList { folders: folders.clone(), private_folders: Vec::new() },
+            },
+            PeerMessage::UserInfo { info },
+            PeerMessage::Folder { contents: FolderContents { token, folder, folders } },
+        ] {
+            let frame = frame(&message);
+            assert!(frame.body.len() < 64 << 10);
+            let (understood, unpacked) = metered(|| understand(&session, "mallory", &frame));
+            assert_eq!((understood, unpacked), (None, 0), "code {}", frame.code);
+        }
+    }
+
+    #[test]
+    fn a_search_answer_is_unpacked_only_for_whom_and_what_it_says_truly() {
+        let (session, _) = offline(Shares::default());
+        let search = Search::begin(&session);
+        let look = |message: &PeerMessage| {
+            let frame = frame(message);
+            let (understood, unpacked) = metered(|| understand(&session, "ada", &frame));
+            (understood.is_some(), unpacked)
+        };
+        for (user, token) in [("ada", search.token().wrapping_add(1)), ("bo", search.token())] {
+            let (understood, unpacked) = look(&answer(user, token));
+            assert!(!understood && unpacked < 1_000, "{unpacked} bytes");
+        }
+        let wanted = answer("ada", search.token());
+        assert!(look(&wanted).0);
+        drop(search);
+        assert!(!look(&wanted).0, "nobody listens any more");
     }
 }

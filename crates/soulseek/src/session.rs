@@ -146,6 +146,22 @@ impl Session {
     }
 }
 
+/// A session without a server, and what it would tell one.
+#[cfg(test)]
+pub(crate) fn offline(shares: Shares) -> (Arc<Session>, mpsc::Receiver<Vec<u8>>) {
+    let (to_server, requests) = mpsc::channel(1_000);
+    let session = Session::new(Founding {
+        user: "bo".to_owned(),
+        description: String::new(),
+        local: IpAddr::from([127, 0, 0, 1]),
+        shares,
+        uploads: Uploads::new(1, None, 0),
+        events: crate::event::channel().0,
+        to_server,
+    });
+    (session, requests)
+}
+
 /// Locks; a panic elsewhere does not make a map of waiters any less valid.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
