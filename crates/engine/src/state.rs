@@ -53,6 +53,8 @@ pub struct Job {
     pub pauses: u32,
     /// The description of the release, once fetched.
     pub target: Option<Target>,
+    /// When it was fetched, for whichever job.
+    pub fetched_at: Timestamp,
     /// One per track of the target.
     pub tracks: Vec<TrackJob>,
     /// Whether the album as a whole was searched for.

@@ -140,6 +140,18 @@ pub fn forgets_no_refusal(log: &[Envelope]) -> Result<(), String> {
                     recordings.insert(TrackKey { job: *job, index }, track.recording);
                 }
             }
+            Event::Decision(Decision::ReleaseReused { job, from }) => {
+                let known: Vec<_> = recordings
+                    .range(
+                        TrackKey { job: *from, index: 0 }..=TrackKey {
+                            job: *from,
+                            index: u16::MAX,
+                        },
+                    )
+                    .map(|(track, recording)| (TrackKey { job: *job, ..*track }, *recording))
+                    .collect();
+                recordings.extend(known);
+            }
             Event::Input(Input::Observation(Observation::FileExamined {
                 track,
                 attempt,
