@@ -246,6 +246,8 @@ pub struct Searches {
     pub open: BTreeMap<SearchId, OpenSearch>,
     /// When the searches of the present window were sent.
     pub sent: VecDeque<Timestamp>,
+    /// When a job last sent a query, while it may not be repeated.
+    pub asked: BTreeMap<(JobId, String), Timestamp>,
 }
 
 /// A search that collects answers.

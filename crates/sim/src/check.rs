@@ -63,7 +63,7 @@ pub fn conserves(log: &[Envelope]) -> Result<(), String> {
 /// The first violation.
 pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
     let mut open: BTreeMap<AssignmentId, (PeerId, TrackKey)> = BTreeMap::new();
-    let mut searches = BTreeSet::new();
+    let mut searches = BTreeMap::new();
     let mut sent = Vec::new();
     let mut asked: BTreeMap<&str, (Timestamp, JobId)> = BTreeMap::new();
     for Envelope { seq, at, event, .. } in log {
@@ -99,7 +99,7 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
                 {
                     return Err(format!("{seq}: the query {query:?} is repeated too soon"));
                 }
-                searches.insert((*job, *search));
+                searches.insert(*search, *job);
                 sent.retain(|t| at.ms_since(*t) < policy.search_window_ms);
                 sent.push(*at);
                 if searches.len() > policy.searches_in_flight as usize
@@ -108,14 +108,14 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
                     return Err(format!("{seq}: {} searches, {} sent", searches.len(), sent.len()));
                 }
             }
-            Event::Input(Input::Observation(Observation::SearchEnded { job, search })) => {
-                searches.remove(&(*job, *search));
+            Event::Input(Input::Observation(Observation::SearchEnded { search, .. })) => {
+                searches.remove(search);
             }
             Event::Decision(
                 Decision::JobCancelled { job }
                 | Decision::JobFailed { job, .. }
                 | Decision::JobCompleted { job },
-            ) => searches.retain(|(of, _)| of != job),
+            ) => searches.retain(|_, of| of != job),
             _ => {}
         }
     }
