@@ -10,6 +10,8 @@ use projections::{Store, follow};
 use proptest::prelude::*;
 use sim::{check, run};
 
+mod strange;
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
 
