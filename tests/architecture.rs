@@ -126,6 +126,21 @@ fn the_core_is_built_from_nothing_impure() {
 }
 
 #[test]
+fn the_core_is_held_to_the_same_lints() {
+    let read = |path: &str| std::fs::read_to_string(root().join("crates").join(path)).unwrap();
+    let denied =
+        "#![deny(clippy::float_arithmetic, clippy::disallowed_types, clippy::disallowed_methods)]";
+    for core in PURE {
+        assert!(read(&format!("{core}/src/lib.rs")).contains(denied), "{core} denies no float");
+        assert_eq!(
+            read(&format!("{core}/clippy.toml")),
+            read("engine/clippy.toml"),
+            "{core} may use what engine may not"
+        );
+    }
+}
+
+#[test]
 fn every_file_says_what_it_is() {
     let mut silent = Vec::new();
     let mut folders = vec![root().join("crates"), root().join("replay"), root().join("tests")];

@@ -10,6 +10,8 @@ use projections::{Store, follow};
 use proptest::prelude::*;
 use sim::{check, run};
 
+mod strange;
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
 
@@ -77,6 +79,10 @@ proptest! {
         prop_assert_eq!(shown.seq, reader.durable());
         for (shown, (id, known)) in shown.value.iter().zip(&life.engine.state().jobs) {
             prop_assert_eq!(shown.head.job, *id);
+            let wanted = known.target.iter().flat_map(|target| &target.tracks);
+            prop_assert!(
+                shown.tracks.iter().map(|it| it.recording).eq(wanted.map(|it| it.recording))
+            );
             for (shown, known) in shown.tracks.iter().zip(&known.tracks) {
                 let completed = known.phase == TrackPhase::Completed;
                 prop_assert_eq!(shown.state == TrackState::Completed, completed);

@@ -279,6 +279,13 @@ pub enum Decision {
         /// Where, relative to the music folder.
         path: String,
     },
+    /// A release was described for another job not long ago; nobody is asked again.
+    ReleaseReused {
+        /// The job that needs the description.
+        job: JobId,
+        /// The job that has it.
+        from: JobId,
+    },
 }
 
 /// Why one source was chosen: the terms of the choice.

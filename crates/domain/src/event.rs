@@ -123,7 +123,8 @@ fn decision_job(decision: &Decision) -> Option<JobId> {
         | Decision::JobFailed { job, .. }
         | Decision::JobCancelled { job }
         | Decision::JobCompleted { job }
-        | Decision::SearchPlanned { job, .. } => Some(*job),
+        | Decision::SearchPlanned { job, .. }
+        | Decision::ReleaseReused { job, .. } => Some(*job),
         Decision::CommandRefused { reason } => match reason {
             CommandRefusal::Duplicate(job)
             | CommandRefusal::JobOver(job)

@@ -4,6 +4,7 @@
 //! Read [`event`] first, then the four closed enums it is made of: [`command`], [`observation`],
 //! [`decision`], [`effect`]. How they follow from each other is decided in crate `engine`.
 
+#![deny(clippy::float_arithmetic, clippy::disallowed_types, clippy::disallowed_methods)]
 // rkyv's derive writes undocumented mirror types of every enum with named fields.
 #![allow(missing_docs)]
 

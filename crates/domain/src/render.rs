@@ -130,6 +130,7 @@ pub fn name(event: &Event) -> &'static str {
             Decision::TrackVerified { .. } => "TrackVerified",
             Decision::TrackRefused { .. } => "TrackRefused",
             Decision::TrackCompleted { .. } => "TrackCompleted",
+            Decision::ReleaseReused { .. } => "ReleaseReused",
         },
     }
 }
@@ -352,5 +353,6 @@ fn decision_fields(decision: &Decision) -> String {
         Decision::TrackCompleted { track, attempt, path } => {
             format!("job={track} attempt={attempt} path={}", Foreign(path))
         }
+        Decision::ReleaseReused { job, from } => format!("job={job} from={from}"),
     }
 }

@@ -34,13 +34,6 @@ impl Ppm {
         let ppm = u128::from(part) * 1_000_000 / u128::from(whole);
         Self(u32::try_from(ppm.min(1_000_000)).expect("capped at one million"))
     }
-
-    /// From a service's score between 0 and 1; anything outside, or not a number, is clamped.
-    #[must_use]
-    pub fn from_unit(score: f64) -> Self {
-        // The one place where a foreign float becomes ours; `as` saturates and maps NaN to zero.
-        Self((score.clamp(0.0, 1.0) * 1_000_000.0) as u32)
-    }
 }
 
 impl fmt::Display for Ppm {

@@ -72,6 +72,7 @@ pub(crate) fn of(state: &State, decision: &Decision, out: &mut Vec<Effect>) {
             }
         }
         Decision::JobAdded { .. }
+        | Decision::ReleaseReused { .. }
         | Decision::CommandRefused { .. }
         | Decision::LookupDeferred { .. }
         | Decision::JobHeld { .. }

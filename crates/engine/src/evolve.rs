@@ -34,7 +34,7 @@ impl State {
             Observation::SessionClosed { .. } => self.run.session = false,
             Observation::ReleaseFetched { job, target } => {
                 lookup::closed(self, &Lookup::Release { job: *job });
-                job::described(self, *job, target);
+                job::described(self, *job, target, at);
             }
             Observation::SearchAnswered {
                 peer,
@@ -77,6 +77,7 @@ impl State {
     fn decided(&mut self, decision: &Decision, at: Timestamp) {
         match decision {
             Decision::JobAdded { job, release } => job::added(self, *job, *release),
+            Decision::ReleaseReused { job, from } => job::described_as(self, *job, *from),
             Decision::LookupPlanned { lookup } => lookup::planned(self, lookup),
             Decision::LookupDeferred { lookup, until, .. } => {
                 lookup::deferred(self, lookup, *until);

@@ -22,7 +22,11 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
                 Some((id, _)) => refuse(CommandRefusal::Duplicate(*id)),
                 None => {
                     let last = state.jobs.keys().next_back().map_or(0, |id| id.0);
-                    vec![Decision::JobAdded { job: JobId(last + 1), release: *release }]
+                    let job = JobId(last + 1);
+                    let known = lookup::known(state, *release, at);
+                    std::iter::once(Decision::JobAdded { job, release: *release })
+                        .chain(known.map(|from| Decision::ReleaseReused { job, from }))
+                        .collect()
                 }
             }
         }
@@ -89,14 +93,6 @@ fn observe(state: &State, seen: &Observation, at: Timestamp) -> Vec<Decision> {
             .filter(|(_, job)| !job.phase.is_over() && job.hold.is_some())
             .map(|(id, _)| Decision::JobResumed { job: *id, by: ResumedBy::Start })
             .collect(),
-        Observation::ReleaseFetched { job: id, target } if target.tracks.is_empty() => {
-            match state.job(*id) {
-                Some(job) if job.phase == JobPhase::Active && job.tracks.is_empty() => {
-                    vec![Decision::JobFailed { job: *id, reason: JobFailure::NoTracks }]
-                }
-                _ => Vec::new(),
-            }
-        }
         Observation::LookupFailed { lookup, fault } if !fault.is_passing() => {
             // What was deferred for it is not a matter of the job.
             if !state.lookups.contains_key(lookup) {
@@ -137,7 +133,8 @@ fn observe(state: &State, seen: &Observation, at: Timestamp) -> Vec<Decision> {
     }
 }
 
-/// A job whose pause is over goes on; a job whose tracks are all done is done.
+/// A job whose pause is over goes on; a job without tracks cannot; a job whose tracks are all done is
+/// done.
 pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
     for (id, job) in &state.jobs {
         if job.phase.is_over() {
@@ -146,8 +143,10 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
         if job.hold.and_then(|hold| hold.until).is_some_and(|until| until <= at) {
             return vec![Decision::JobResumed { job: *id, by: ResumedBy::Pause }];
         }
+        if job.phase == JobPhase::Active && job.tracks.is_empty() {
+            return vec![Decision::JobFailed { job: *id, reason: JobFailure::NoTracks }];
+        }
         if job.phase == JobPhase::Active
-            && !job.tracks.is_empty()
             && job.tracks.iter().all(|track| track.phase == TrackPhase::Completed)
         {
             return vec![Decision::JobCompleted { job: *id }];
@@ -172,6 +171,7 @@ pub(crate) fn added(state: &mut State, id: JobId, release: ReleaseId) {
         hold: None,
         pauses: 0,
         target: None,
+        fetched_at: Timestamp::default(),
         tracks: Vec::new(),
         album_searched: false,
     };
@@ -179,13 +179,22 @@ pub(crate) fn added(state: &mut State, id: JobId, release: ReleaseId) {
 }
 
 /// A description that comes late or twice changes nothing: the tracks may be under way.
-pub(crate) fn described(state: &mut State, id: JobId, target: &Target) {
+pub(crate) fn described(state: &mut State, id: JobId, target: &Target, fetched_at: Timestamp) {
     if let Some(job) = state.jobs.get_mut(&id)
         && job.phase == JobPhase::LookingUp
     {
         job.phase = JobPhase::Active;
         job.tracks = target.tracks.iter().map(|_| TrackJob::default()).collect();
         job.target = Some(target.clone());
+        job.fetched_at = fetched_at;
+    }
+}
+
+/// The description is another job's; it does not get younger by that.
+pub(crate) fn described_as(state: &mut State, id: JobId, from: JobId) {
+    let known = state.job(from).and_then(|job| Some((job.target.clone()?, job.fetched_at)));
+    if let Some((target, fetched_at)) = known {
+        described(state, id, &target, fetched_at);
     }
 }
 

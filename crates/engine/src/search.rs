@@ -1,7 +1,7 @@
 //! What is searched for, and when: the album first, then each track that nobody offered, then again
 //! after ever longer waits. One budget governs all searches, whatever wants them.
 
-use domain::{Decision, JobId, SearchId, Timestamp, TrackKey};
+use domain::{Decision, JobId, Policy, SearchId, Timestamp, TrackKey};
 
 use crate::likeness;
 use crate::state::{OpenSearch, State, TrackJob, TrackPhase};
@@ -21,8 +21,7 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
         return vec![waiting];
     }
     match next(state) {
-        Some((due, wish)) if due <= at => {
-            let query = query(state, &wish);
+        Some((due, wish, query)) if due <= at => {
             let search = SearchId(state.searches.last + 1);
             vec![Decision::SearchPlanned { job: wish.job, search, track: wish.track, query }]
         }
@@ -46,22 +45,51 @@ fn fruitless(state: &State, at: Timestamp) -> Option<Decision> {
 }
 
 pub(crate) fn wake(state: &State) -> Option<Timestamp> {
-    next(state).map(|(due, _)| due)
+    next(state).map(|(due, ..)| due)
 }
 
-/// The next search and when the budget and its own wait allow it.
-fn next(state: &State) -> Option<(Timestamp, Wish)> {
+/// The next search, its words, and when the budget and its own wait allow it.
+fn next(state: &State) -> Option<(Timestamp, Wish, String)> {
     let policy = &state.run.policy;
     if !state.run.session || state.searches.open.len() >= policy.searches_in_flight as usize {
         return None;
     }
-    let wish = wishes(state).min_by_key(|wish| wish.since)?;
+    let (due, wish, query) = first(state)?;
     let sent = &state.searches.sent;
     let allowed = (policy.searches_per_window as usize)
         .checked_sub(1)
         .and_then(|back| sent.iter().rev().nth(back))
         .map_or(Timestamp(0), |first| first.plus_ms(policy.search_window_ms));
-    Some((wish.since.max(allowed), wish))
+    Some((due.max(allowed), wish, query))
+}
+
+/// The wish that may be sent first. Two may come down to the same words: those of an album and its
+/// title track do.
+fn first(state: &State) -> Option<(Timestamp, Wish, String)> {
+    let mut wishes: Vec<Wish> = wishes(state).collect();
+    wishes.sort_by_key(|wish| wish.since);
+    let mut first: Option<(Timestamp, Wish, String)> = None;
+    for wish in wishes {
+        if first.as_ref().is_some_and(|(due, ..)| *due <= wish.since) {
+            break;
+        }
+        let key = (wish.job, query(state, &wish));
+        let again = state
+            .searches
+            .asked
+            .get(&key)
+            .map_or(Timestamp(0), |asked| asked.plus_ms(again_after_ms(&state.run.policy)));
+        let due = wish.since.max(again);
+        if first.as_ref().is_none_or(|(earliest, ..)| due < *earliest) {
+            first = Some((due, wish, key.1));
+        }
+    }
+    first
+}
+
+/// How long a query is not repeated.
+fn again_after_ms(policy: &Policy) -> u64 {
+    policy.search_again_least_ms.min(policy.search_repeat_ms)
 }
 
 fn wishes(state: &State) -> impl Iterator<Item = Wish> {
@@ -147,12 +175,15 @@ pub(crate) fn planned(
     at: Timestamp,
 ) {
     let window = state.run.policy.search_window_ms;
+    let again = again_after_ms(&state.run.policy);
     let searches = &mut state.searches;
     searches.last = search.0;
     searches.sent.push_back(at);
     while searches.sent.front().is_some_and(|sent| sent.plus_ms(window) <= at) {
         searches.sent.pop_front();
     }
+    searches.asked.retain(|_, asked| asked.plus_ms(again) > at);
+    searches.asked.insert((job, query.to_owned()), at);
     searches.open.insert(search, OpenSearch { job, track, query: query.to_owned() });
     let gather_until = at.plus_ms(state.run.policy.gather_ms);
     match track {
@@ -225,6 +256,22 @@ mod tests {
         given([session(), add_job(), fetched(1), ended(1)])
             .when(ended(2))
             .then("TrackWaiting        job=1/1 for=sources until=00:10:05.000");
+    }
+
+    #[test]
+    fn a_title_track_waits_before_it_is_searched_for_by_the_words_of_its_album() {
+        let mut target = target(1);
+        target.tracks[0].title.clone_from(&target.title);
+        let fetched = Input::Observation(Observation::ReleaseFetched { job: JobId(1), target });
+        let history = [session(), add_job(), fetched];
+        let woken = Input::Observation(Observation::DeadlineReached);
+        given(history.clone()).when(ended(1)).then("");
+        let history = history.into_iter().chain([ended(1)]);
+        given(history.clone()).after_ms(117_000).when(woken.clone()).then("");
+        given(history)
+            .after_ms(118_000)
+            .when(woken)
+            .then("SearchPlanned       job=1/1 search=2 query=\"tin orchard harbour lights\"");
     }
 
     #[test]

@@ -53,6 +53,8 @@ pub struct Job {
     pub pauses: u32,
     /// The description of the release, once fetched.
     pub target: Option<Target>,
+    /// When it was fetched, for whichever job.
+    pub fetched_at: Timestamp,
     /// One per track of the target.
     pub tracks: Vec<TrackJob>,
     /// Whether the album as a whole was searched for.
@@ -244,6 +246,8 @@ pub struct Searches {
     pub open: BTreeMap<SearchId, OpenSearch>,
     /// When the searches of the present window were sent.
     pub sent: VecDeque<Timestamp>,
+    /// When a job last sent a query, while it may not be repeated.
+    pub asked: BTreeMap<(JobId, String), Timestamp>,
 }
 
 /// A search that collects answers.

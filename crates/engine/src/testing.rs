@@ -38,6 +38,12 @@ pub(crate) fn given(history: impl IntoIterator<Item = Input>) -> Given {
 }
 
 impl Given {
+    /// Nothing happens for a while.
+    pub(crate) fn after_ms(mut self, ms: u64) -> Self {
+        self.at = self.at.plus_ms(ms);
+        self
+    }
+
     pub(crate) fn when(mut self, input: Input) -> Then {
         let at = self.at.plus_ms(1000);
         let step = self.engine.step(input, at);

@@ -132,8 +132,12 @@ async fn attend(
             Some(Event::KickedByOtherLogin) => reason = SessionEnd::Kicked,
             Some(Event::UploadEnded { user, path, sent_bytes, outcome }) => {
                 let complete = outcome == UploadOutcome::Completed;
-                let peer = PeerId::Soulseek(user);
-                inbox.report(Observation::UploadEnded { peer, path, sent_bytes, complete }).await;
+                // Asking for a file and declining it costs a stranger nothing, so it is not recorded.
+                if complete || sent_bytes > 0 {
+                    let peer = PeerId::Soulseek(user);
+                    let ended = Observation::UploadEnded { peer, path, sent_bytes, complete };
+                    inbox.report(ended).await;
+                }
             }
             Some(Event::AdminMessage { text }) => tracing::info!(text, "the server's people say"),
             Some(
@@ -181,4 +185,82 @@ fn refusal(error: &LoginError) -> SessionEnd {
 fn jittered(wait: Duration) -> Duration {
     let noise = crate::clock::system().0 % 1000;
     wait + wait.mul_f64(noise as f64 / 2000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Input;
+    use loopback::soulseek_server::SoulseekServer;
+    use soulseek::{DownloadEvent, Shares};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    async fn log_in(server: &SoulseekServer, user: &str, last: u8) -> (Client, EventReceiver) {
+        let config = ClientConfig {
+            server: server.addr().to_string(),
+            user: user.to_owned(),
+            password: "secret".to_owned(),
+            listen: SocketAddr::from(([127, 0, 8, last], 0)),
+            advertised_port: None,
+            upload_slots: 1,
+            upload_bytes_per_s: None,
+            known_upload_speed: 0,
+            description: String::new(),
+        };
+        Client::login(config, Shares::default()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_upload_is_recorded_when_something_was_sent_or_nothing_was_missing() {
+        let music = tempfile::tempdir().unwrap();
+        let shelf = Shelf::new(music.path());
+        for (name, bytes) in [("song.flac", &[7; 100][..]), ("empty.flac", &[])] {
+            std::fs::write(music.path().join(name), bytes).unwrap();
+            shelf.add(name);
+        }
+        let server = SoulseekServer::bind(SocketAddr::from(([127, 0, 8, 1], 0))).await.unwrap();
+        let (ada, _ada) = log_in(&server, "ada", 2).await;
+        let (bo, events) = log_in(&server, "bo", 3).await;
+        bo.set_shares(shelf.shares());
+        let (inbox, mut reports) = crate::inbox::channel();
+        let attending = tokio::spawn(async move { attend(bo, events, &shelf, &inbox).await });
+
+        let asks = [
+            (r"Music\song.flac", false),
+            (r"Music\song.flac", false),
+            (r"Music\song.flac", true),
+            (r"Music\empty.flac", false),
+            (r"Music\empty.flac", true),
+        ];
+        for (path, takes) in asks {
+            let mut download = ada.download("bo", path).await.unwrap();
+            let size = loop {
+                match timeout(LIMIT, download.next()).await.expect("news in time") {
+                    DownloadEvent::Granted { size } => break size,
+                    DownloadEvent::Queued | DownloadEvent::Place(_) => {}
+                    DownloadEvent::Ended(end) => panic!("{end}"),
+                }
+            };
+            if takes {
+                let mut stream = download.accept(0, size).await.unwrap();
+                while stream.read(&mut [0; 100]).await.unwrap() > 0 {}
+            } else {
+                download.refuse("Cancelled").await.unwrap();
+            }
+        }
+        for expected in [(r"Music\song.flac", 100), (r"Music\empty.flac", 0)] {
+            let entry = timeout(LIMIT, reports.recv()).await.expect("a report").unwrap();
+            let Input::Observation(Observation::UploadEnded { path, sent_bytes, complete, .. }) =
+                entry.input
+            else {
+                panic!("{:?}", entry.input);
+            };
+            assert_eq!((path.as_str(), sent_bytes), expected);
+            assert!(complete);
+        }
+        attending.abort();
+    }
 }

@@ -304,6 +304,7 @@ fn fold_decision(draft: &mut Draft<'_>, job: JobId, decision: &Decision) -> Resu
         }
         Decision::TrackRefused { .. } => count(draft, job, |counts| counts.refused += 1),
         Decision::JobAdded { .. }
+        | Decision::ReleaseReused { .. }
         | Decision::CommandRefused { .. }
         | Decision::LookupPlanned { .. }
         | Decision::LookupDeferred { .. }

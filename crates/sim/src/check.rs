@@ -10,6 +10,13 @@ use domain::{
 };
 use engine::Engine;
 
+use files::Files;
+
+mod files;
+
+#[cfg(test)]
+mod tests;
+
 /// Replay: stepping the recorded inputs yields the recorded decisions.
 ///
 /// # Errors
@@ -36,60 +43,18 @@ pub fn replays(log: &[Envelope]) -> Result<(), String> {
     Ok(())
 }
 
-/// Conservation: every byte of a published file comes from exactly one accepted chunk, and every
-/// accepted chunk arrived before, with the same digest, by an open assignment.
+/// Conservation: the bytes of a published file come from accepted chunks that follow each other
+/// without a gap or overlap, each of which arrived before, with the same digest, by an assignment that
+/// was open then and when it was accepted. The file was whole and proved before it was published, and
+/// nothing of an attempt that was given up or refused, or of a cancelled job, is taken up again.
 ///
 /// # Errors
 /// The first violation.
 pub fn conserves(log: &[Envelope]) -> Result<(), String> {
-    let mut assigned: BTreeMap<AssignmentId, (TrackKey, u16, u64)> = BTreeMap::new();
-    let mut held: BTreeMap<(TrackKey, u16), u64> = BTreeMap::new();
-    let mut sizes: BTreeMap<(TrackKey, u16), u64> = BTreeMap::new();
-    let mut arrived: BTreeSet<(AssignmentId, u64, u64, Digest)> = BTreeSet::new();
-    for Envelope { seq, event, .. } in log {
-        match event {
-            Event::Input(Input::Observation(Observation::ChunkArrived {
-                assignment,
-                range,
-                digest,
-                ..
-            })) => {
-                arrived.insert((*assignment, range.start, range.end, *digest));
-            }
-            Event::Decision(Decision::RangeAssigned {
-                assignment, track, attempt, size, ..
-            }) => {
-                assigned.insert(*assignment, (*track, *attempt, *size));
-            }
-            Event::Decision(Decision::ChunkAccepted { track, assignment, range, digest }) => {
-                let Some((of, attempt, size)) = assigned.get(assignment) else {
-                    return Err(format!("{seq}: accepted by no assignment"));
-                };
-                if of != track {
-                    return Err(format!("{seq}: accepted for another track"));
-                }
-                if !arrived.remove(&(*assignment, range.start, range.end, *digest)) {
-                    return Err(format!("{seq}: accepted bytes that did not arrive"));
-                }
-                let held = held.entry((*track, *attempt)).or_default();
-                if range.start != *held || range.end > *size {
-                    return Err(format!("{seq}: {range} accepted after {held} B of {size}"));
-                }
-                *held = range.end;
-            }
-            Event::Decision(Decision::FileAssembled { track, attempt, size }) => {
-                sizes.insert((*track, *attempt), *size);
-            }
-            Event::Decision(Decision::TrackCompleted { track, attempt, .. }) => {
-                let key = (*track, *attempt);
-                if !held.contains_key(&key) || held.get(&key) != sizes.get(&key) {
-                    return Err(format!("{seq}: {track} completed with holes"));
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    let mut files = Files::default();
+    log.iter().try_for_each(|Envelope { seq, event, .. }| {
+        files.take(event).map_err(|wrong| format!("{seq}: {wrong}"))
+    })
 }
 
 /// Limits: open assignments and searches stay within policy at every moment.
@@ -98,7 +63,7 @@ pub fn conserves(log: &[Envelope]) -> Result<(), String> {
 /// The first violation.
 pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
     let mut open: BTreeMap<AssignmentId, (PeerId, TrackKey)> = BTreeMap::new();
-    let mut searches = BTreeSet::new();
+    let mut searches = BTreeMap::new();
     let mut sent = Vec::new();
     let mut asked: BTreeMap<&str, (Timestamp, JobId)> = BTreeMap::new();
     for Envelope { seq, at, event, .. } in log {
@@ -134,7 +99,7 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
                 {
                     return Err(format!("{seq}: the query {query:?} is repeated too soon"));
                 }
-                searches.insert((*job, *search));
+                searches.insert(*search, *job);
                 sent.retain(|t| at.ms_since(*t) < policy.search_window_ms);
                 sent.push(*at);
                 if searches.len() > policy.searches_in_flight as usize
@@ -143,14 +108,14 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
                     return Err(format!("{seq}: {} searches, {} sent", searches.len(), sent.len()));
                 }
             }
-            Event::Input(Input::Observation(Observation::SearchEnded { job, search })) => {
-                searches.remove(&(*job, *search));
+            Event::Input(Input::Observation(Observation::SearchEnded { search, .. })) => {
+                searches.remove(search);
             }
             Event::Decision(
                 Decision::JobCancelled { job }
                 | Decision::JobFailed { job, .. }
                 | Decision::JobCompleted { job },
-            ) => searches.retain(|(of, _)| of != job),
+            ) => searches.retain(|_, of| of != job),
             _ => {}
         }
     }
@@ -164,7 +129,8 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
 /// The first violation.
 pub fn forgets_no_refusal(log: &[Envelope]) -> Result<(), String> {
     let mut recordings: BTreeMap<TrackKey, RecordingId> = BTreeMap::new();
-    let mut refused: BTreeSet<(RecordingId, Digest)> = BTreeSet::new();
+    // Without a recording: right for nothing.
+    let mut refused: BTreeSet<(Option<RecordingId>, Digest)> = BTreeSet::new();
     let mut examined: BTreeMap<(TrackKey, u16), Digest> = BTreeMap::new();
     let mut completed = BTreeSet::new();
     for Envelope { seq, event, .. } in log {
@@ -174,6 +140,18 @@ pub fn forgets_no_refusal(log: &[Envelope]) -> Result<(), String> {
                     recordings.insert(TrackKey { job: *job, index }, track.recording);
                 }
             }
+            Event::Decision(Decision::ReleaseReused { job, from }) => {
+                let known: Vec<_> = recordings
+                    .range(
+                        TrackKey { job: *from, index: 0 }..=TrackKey {
+                            job: *from,
+                            index: u16::MAX,
+                        },
+                    )
+                    .map(|(track, recording)| (TrackKey { job: *job, ..*track }, *recording))
+                    .collect();
+                recordings.extend(known);
+            }
             Event::Input(Input::Observation(Observation::FileExamined {
                 track,
                 attempt,
@@ -182,12 +160,18 @@ pub fn forgets_no_refusal(log: &[Envelope]) -> Result<(), String> {
             })) => {
                 examined.insert((*track, *attempt), *digest);
             }
-            Event::Decision(Decision::TrackRefused { track, digest, .. }) => {
-                refused.extend(recordings.get(track).map(|recording| (*recording, *digest)));
+            Event::Decision(Decision::TrackRefused { track, digest, reason, .. }) => {
+                let about = recordings.get(track).map(|recording| reason.about(*recording));
+                refused.extend(about.map(|about| (about, *digest)));
             }
             Event::Decision(Decision::TrackVerified { track, attempt, .. }) => {
-                let file = recordings.get(track).zip(examined.get(&(*track, *attempt)));
-                if file.is_none_or(|(recording, digest)| refused.contains(&(*recording, *digest))) {
+                let Some((recording, digest)) =
+                    recordings.get(track).zip(examined.get(&(*track, *attempt)))
+                else {
+                    return Err(format!("{seq}: {track} is verified and was not examined"));
+                };
+                let is_refused = |about| refused.contains(&(about, *digest));
+                if is_refused(None) || is_refused(Some(*recording)) {
                     return Err(format!("{seq}: {track} is verified with a refused file"));
                 }
             }

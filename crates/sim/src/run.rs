@@ -149,3 +149,31 @@ impl Life {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{Decision, JobId};
+
+    use super::*;
+    use crate::check;
+
+    #[test]
+    fn an_album_that_was_cancelled_and_added_again_is_completed_by_the_first_description() {
+        let reused = |life: &Life| {
+            life.log.iter().any(|envelope| {
+                let (job, from) = (JobId(2), JobId(1));
+                envelope.event == Event::Decision(Decision::ReleaseReused { job, from })
+            })
+        };
+        let lives = (0..).map(|seed| run(seed, Policy::default(), 2));
+        let life = lives.into_iter().find(reused).expect("people change their minds");
+        let fetched = life.log.iter().any(|envelope| match &envelope.event {
+            Event::Input(Input::Observation(Observation::ReleaseFetched { job, .. })) => job.0 != 1,
+            _ => false,
+        });
+        assert!(life.is_completed() && !fetched);
+        check::replays(&life.log).unwrap();
+        check::conserves(&life.log).unwrap();
+        check::forgets_no_refusal(&life.log).unwrap();
+    }
+}

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::download::Download;
 use crate::event::{self, EventReceiver};
-use crate::search::Search;
+use crate::search::{LONGEST_QUERY, Search};
 use crate::server::{self, LogInError};
 use crate::session::{Founding, Session, SessionEnded};
 use crate::shares::Shares;
@@ -126,12 +126,9 @@ pub enum ClientError {
     #[error("this file is already being downloaded from this user")]
     AlreadyAsked,
     /// The query has no words, or more bytes than servers take.
-    #[error("query is empty or longer than {MAX_QUERY_BYTES} bytes")]
+    #[error("query is empty or longer than {LONGEST_QUERY} bytes")]
     UnsuitableQuery,
 }
-
-/// Longest query a server takes, in bytes. SOULSEEK.md 2.8.
-const MAX_QUERY_BYTES: usize = 256;
 
 impl From<SessionEnded> for ClientError {
     fn from(_: SessionEnded) -> ClientError {
@@ -203,7 +200,7 @@ impl Client {
     /// SOULSEEK.md 2.8.
     pub async fn search(&self, query: &str) -> Result<Search, ClientError> {
         let query = query.trim();
-        if query.is_empty() || query.len() > MAX_QUERY_BYTES {
+        if query.is_empty() || query.len() > LONGEST_QUERY {
             return Err(ClientError::UnsuitableQuery);
         }
         let session = self.session()?;

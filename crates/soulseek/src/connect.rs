@@ -29,6 +29,8 @@ pub(crate) const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 const INVITATION_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a token keeps its meaning: slow callers arrive long after the race is decided.
 const INVITATION_MEMORY: Duration = Duration::from_secs(180);
+/// How many tokens are remembered: others make us connect by searching what we share.
+const INVITATIONS: usize = 4_096;
 
 /// Why no connection to a user came about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +178,12 @@ struct Invitation {
     waiter: Option<oneshot::Sender<Option<TcpStream>>>,
 }
 
+impl Invitation {
+    fn is_decided(&self) -> bool {
+        self.waiter.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+}
+
 impl Invitations {
     fn send(
         &self,
@@ -186,6 +194,16 @@ impl Invitations {
         let (waiter, called) = oneshot::channel();
         let mut sent = lock(&self.sent);
         sent.retain(|_, invitation| invitation.at.elapsed() < INVITATION_MEMORY);
+        // Those somebody waits at are as few as we have connections under way.
+        if sent.len() >= INVITATIONS
+            && let Some(oldest) = sent
+                .iter()
+                .filter(|(_, invitation)| invitation.is_decided())
+                .min_by_key(|(_, invitation)| invitation.at)
+                .map(|(&token, _)| token)
+        {
+            sent.remove(&oldest);
+        }
         let invitation =
             Invitation { user: user.to_owned(), kind, at: Instant::now(), waiter: Some(waiter) };
         sent.insert(token, invitation);
@@ -236,7 +254,15 @@ pub(crate) struct Addresses {
 impl Addresses {
     async fn ask(&self, session: &Session, user: &str) -> Result<SocketAddr, ConnectError> {
         let (waiter, told) = oneshot::channel();
-        lock(&self.waiting).entry(user.to_owned()).or_default().push(waiter);
+        {
+            let mut waiting = lock(&self.waiting);
+            // A server that never tells leaves them behind when they lose their patience.
+            waiting.retain(|_, waiters| {
+                waiters.retain(|waiter| !waiter.is_closed());
+                !waiters.is_empty()
+            });
+            waiting.entry(user.to_owned()).or_default().push(waiter);
+        }
         session.tell_server(ServerRequest::GetPeerAddress { user: user.to_owned() }).await?;
         told.await.map_err(|_| ConnectError::SessionEnded)
     }
@@ -252,5 +278,41 @@ impl Addresses {
 
     pub(crate) fn clear(&self) {
         lock(&self.waiting).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::offline;
+    use crate::shares::Shares;
+
+    #[test]
+    fn invitations_are_forgotten_before_they_fill_the_memory() {
+        let invitations = Invitations::default();
+        let kind = ConnectionKind::Peer;
+        let waiting = invitations.send(0, "ada", kind);
+        for token in 1..10_000 {
+            drop(invitations.send(token, "mallory", kind));
+        }
+        let sent = lock(&invitations.sent);
+        assert_eq!(sent.len(), INVITATIONS);
+        assert!(sent.contains_key(&9_999), "the newest are remembered");
+        assert!(sent.contains_key(&0), "somebody waits at the oldest");
+        drop(waiting);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_tells_no_address_leaves_nobody_waiting() {
+        let (session, mut requests) = offline(Shares::default());
+        for number in 0..100 {
+            let asked = session.clone();
+            let user = format!("user{number}");
+            let asking = tokio::spawn(async move { asked.addresses.ask(&asked, &user).await });
+            requests.recv().await.unwrap();
+            asking.abort();
+            assert!(asking.await.unwrap_err().is_cancelled());
+        }
+        assert_eq!(lock(&session.addresses.waiting).len(), 1, "the last one");
     }
 }

@@ -37,6 +37,8 @@ const BYTES_PATIENCE: Duration = Duration::from_secs(60);
 const SURPLUS_PATIENCE: Duration = Duration::from_millis(500);
 /// News that may wait for the caller.
 const NEWS: usize = 32;
+/// Letters of a denial that are passed on; everybody writes a few words.
+const LONGEST_REASON: usize = 200;
 
 /// One file asked of one user. Dropping it withdraws the request: a later offer is answered with
 /// `Cancelled`.
@@ -208,6 +210,8 @@ impl Download {
             };
             let event = match news {
                 Some(News::Sent) => DownloadEvent::Queued,
+                // A place nobody asked for is no news, or a peer could make it without end.
+                Some(News::Place(_)) if self.unanswered == 0 => continue,
                 Some(News::Place(place)) => {
                     self.unanswered = 0;
                     DownloadEvent::Place(place)
@@ -470,6 +474,9 @@ impl FileStream {
 
 /// An `F` connection came in: its token says which download it belongs to.
 pub(crate) fn file_arrived(session: &Arc<Session>, user: &str, mut stream: TcpStream) {
+    let Ok(permit) = Arc::clone(&session.file_greetings).try_acquire_owned() else {
+        return tracing::debug!(user, "too many file connections without a token");
+    };
     let (session, user) = (Arc::clone(session), user.to_owned());
     let arriving = Arc::clone(&session);
     session.spawn(async move {
@@ -477,6 +484,7 @@ pub(crate) fn file_arrived(session: &Arc<Session>, user: &str, mut stream: TcpSt
         let Ok(Ok(_)) = timeout(TOKEN_PATIENCE, stream.read_exact(&mut token)).await else {
             return tracing::debug!(user, "a file connection without a token");
         };
+        drop(permit);
         arriving.downloads.arrived(&user, decode_token(token), stream);
     });
 }
@@ -522,8 +530,8 @@ impl Downloads {
     }
 
     /// Message 50.
-    pub(crate) fn denied(&self, user: &str, path: &str, reason: String) {
-        self.tell(user, path, News::Denied(reason));
+    pub(crate) fn denied(&self, user: &str, path: &str, reason: &str) {
+        self.tell(user, path, News::Denied(reason.chars().take(LONGEST_REASON).collect()));
     }
 
     /// The server says the user left, or never was.

@@ -13,10 +13,14 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::conn::{read_frame, write_all};
+use crate::conn::{Frame, read_frame, write_all};
 use crate::connect::{ConnectError, open};
 use crate::session::{Session, lock};
-use crate::wire::peer::{DIRECTION_UPLOAD, FolderContents, ShareList, UserInfo, Verdict, reason};
+use crate::shares::Shares;
+use crate::wire::peer::{
+    BROWSE_ANSWERS, DIRECTION_UPLOAD, FolderContents, SEARCH_ANSWER, ShareList, UserInfo, Verdict,
+    reason,
+};
 use crate::wire::{Channel, ConnectionKind, PeerMessage};
 
 /// A message connection that says nothing for this long is closed.
@@ -58,8 +62,12 @@ pub(crate) struct LinkClosed;
 impl Link {
     /// Writes a message, returning once the socket has taken it.
     pub(crate) async fn send(&self, message: &PeerMessage) -> Result<(), LinkClosed> {
+        self.send_frame(message.encode()).await
+    }
+
+    async fn send_frame(&self, frame: Vec<u8>) -> Result<(), LinkClosed> {
         let (written, done) = oneshot::channel();
-        let outgoing = Outgoing { frame: message.encode(), written };
+        let outgoing = Outgoing { frame, written };
         self.outbox.send(outgoing).await.map_err(|_| LinkClosed)?;
         done.await.map_err(|_| LinkClosed)
     }
@@ -118,12 +126,13 @@ pub(crate) fn adopt(session: &Arc<Session>, user: &str, stream: TcpStream) -> Op
     {
         let mut links = lock(&session.peers.links);
         let open: usize = links.values().map(Vec::len).sum();
-        let of_user = links.entry(user.to_owned()).or_default();
-        if open >= LINKS || of_user.len() >= LINKS_PER_USER {
+        let of_user = links.get(user).map_or(0, Vec::len);
+        if open >= LINKS || of_user >= LINKS_PER_USER {
             tracing::debug!(user, open, "too many message connections");
             return None;
         }
-        of_user.push(link.clone());
+        // Only now, so that no name is kept whose connection was turned away.
+        links.entry(user.to_owned()).or_default().push(link.clone());
     }
     session.peers.appeared.notify_waiters();
     let (read_half, write_half) = stream.into_split();
@@ -160,15 +169,32 @@ fn start_reading(session: &Arc<Session>, user: String, link: Link, mut stream: O
                 Ok(frame) => frame,
                 Err(end) => break end,
             };
-            match PeerMessage::decode(frame.code, &frame.body) {
-                Ok(message) => act(&reading, &user, &link, message).await,
-                // The frame's length was right, so the next message is still readable.
-                Err(error) => tracing::debug!(user, code = frame.code, %error, "unreadable"),
+            if let Some(message) = understand(&reading, &user, &frame) {
+                act(&reading, &user, &link, message).await;
             }
         };
         tracing::trace!(user, %end, "message connection closed");
         reading.peers.remove(&user, link.number);
     });
+}
+
+/// Decodes what somebody wants to know. Decided by the code and a few bytes, because a small frame can
+/// unpack to a large message, and anybody may send one.
+fn understand(session: &Session, user: &str, frame: &Frame) -> Option<PeerMessage> {
+    let wanted = match frame.code {
+        // Nothing here asks others for their shares or for information about them.
+        code if BROWSE_ANSWERS.contains(&code) => false,
+        SEARCH_ANSWER => session.searches.want(user, &frame.body),
+        _ => true,
+    };
+    if !wanted {
+        tracing::debug!(user, code = frame.code, "an answer nobody asked for");
+        return None;
+    }
+    // When it cannot be read, the frame's length was right and the next message still can.
+    PeerMessage::decode(frame.code, &frame.body)
+        .inspect_err(|error| tracing::debug!(user, code = frame.code, %error, "unreadable"))
+        .ok()
 }
 
 async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessage) {
@@ -210,7 +236,7 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
         PeerMessage::PlaceInQueue { path, place } => session.downloads.placed(user, &path, place),
         PeerMessage::UploadFailed { path } => session.downloads.failed(user, &path),
         PeerMessage::UploadDenied { path, reason } => {
-            session.downloads.denied(user, &path, reason);
+            session.downloads.denied(user, &path, &reason);
         }
         PeerMessage::GetUserInfo {} => {
             let load = session.uploads.load();
@@ -225,25 +251,41 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
             reply(link, &PeerMessage::UserInfo { info }).await;
         }
         PeerMessage::GetShareList {} => {
-            let shares = session.shares();
-            // A large list takes a while to pack, and other connections should not wait for it.
-            let packed = tokio::task::spawn_blocking(move || {
+            reply_from_shares(session, link, |shares| {
                 let folders = shares.listing();
                 PeerMessage::ShareList { list: ShareList { folders, private_folders: Vec::new() } }
-            });
-            if let Ok(message) = packed.await {
-                reply(link, &message).await;
-            }
+            })
+            .await;
         }
         PeerMessage::GetFolder { token, folder } => {
-            let folders = session.shares().folder(&folder);
-            let contents = FolderContents { token, folder, folders };
-            reply(link, &PeerMessage::Folder { contents }).await;
+            reply_from_shares(session, link, move |shares| {
+                let folders = shares.folder(&folder);
+                PeerMessage::Folder { contents: FolderContents { token, folder, folders } }
+            })
+            .await;
         }
+        // The first three are not even decoded, see `understand`.
         PeerMessage::ShareList { .. }
         | PeerMessage::UserInfo { .. }
         | PeerMessage::Folder { .. }
-        | PeerMessage::Unknown { .. } => tracing::debug!(user, "an answer nobody asked for"),
+        | PeerMessage::Unknown { .. } => tracing::debug!(user, "a message nobody here knows"),
+    }
+}
+
+/// Answers with a list of files, once few enough of those are on their way.
+async fn reply_from_shares(
+    session: &Session,
+    link: &Link,
+    list: impl FnOnce(&Shares) -> PeerMessage + Send + 'static,
+) {
+    let Ok(_turn) = session.browsings.acquire().await else { return };
+    let shares = session.shares();
+    // A large list takes a while to pack, and other connections should not wait for it.
+    let packed = tokio::task::spawn_blocking(move || list(&shares).encode());
+    if let Ok(frame) = packed.await
+        && link.send_frame(frame).await.is_err()
+    {
+        tracing::debug!("a connection closed before it took our list");
     }
 }
 
@@ -283,5 +325,144 @@ impl Peers {
 
     pub(crate) fn clear(&self) {
         lock(&self.links).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::attributes::Attributes;
+    use crate::search::Search;
+    use crate::session::offline;
+    use crate::shares::SharedFile;
+    use crate::wire::metered;
+    use crate::wire::peer::{FileEntry, FolderEntry, SearchAnswer};
+
+    fn frame(message: &PeerMessage) -> Frame {
+        Frame { code: message.code(), body: message.encode_body() }
+    }
+
+    /// A link nobody reads from or writes to, and what would be written.
+    fn link(number: u64) -> (Link, mpsc::Receiver<Outgoing>) {
+        let (outbox, outgoing) = mpsc::channel(OUTBOX);
+        (Link { number, outbox }, outgoing)
+    }
+
+    /// As many files as one small frame unpacks to.
+    fn files() -> Vec<FileEntry> {
+        let name = "x".to_owned();
+        let (extension, attributes) = (String::new(), Vec::new());
+        vec![FileEntry { mark: 1, name, size: 1, extension, attributes }; 20_000]
+    }
+
+    fn answer(user: &str, token: u32) -> PeerMessage {
+        let user = user.to_owned();
+        let (files, private_files) = (files(), Vec::new());
+        let (free_slot, speed, queue_length) = (true, 1, 0);
+        PeerMessage::SearchAnswer {
+            answer: SearchAnswer {
+                user,
+                token,
+                files,
+                free_slot,
+                speed,
+                queue_length,
+                private_files,
+            },
+        }
+    }
+
+    #[test]
+    fn answers_nobody_asked_for_are_dropped_without_being_unpacked() {
+        let (session, _) = offline(Shares::default());
+        let folders = vec![FolderEntry { path: String::new(), files: files() }];
+        let (token, folder) = (1, String::new());
+        let info = UserInfo {
+            description: String::new(),
+            picture: Some(vec![0; 60_000]),
+            upload_slots: 1,
+            queue_length: 0,
+            free_slot: true,
+            permission: None,
+        };
+        for message in [
+            PeerMessage::ShareList {
+                list: ShareList { folders: folders.clone(), private_folders: Vec::new() },
+            },
+            PeerMessage::UserInfo { info },
+            PeerMessage::Folder { contents: FolderContents { token, folder, folders } },
+        ] {
+            let frame = frame(&message);
+            assert!(frame.body.len() < 64 << 10);
+            let (understood, unpacked) = metered(|| understand(&session, "mallory", &frame));
+            assert_eq!((understood, unpacked), (None, 0), "code {}", frame.code);
+        }
+    }
+
+    #[test]
+    fn a_search_answer_is_unpacked_only_for_whom_and_what_it_says_truly() {
+        let (session, _) = offline(Shares::default());
+        let search = Search::begin(&session);
+        let look = |message: &PeerMessage| {
+            let frame = frame(message);
+            let (understood, unpacked) = metered(|| understand(&session, "ada", &frame));
+            (understood.is_some(), unpacked)
+        };
+        for (user, token) in [("ada", search.token().wrapping_add(1)), ("bo", search.token())] {
+            let (understood, unpacked) = look(&answer(user, token));
+            assert!(!understood && unpacked < 1_000, "{unpacked} bytes");
+        }
+        let wanted = answer("ada", search.token());
+        assert!(look(&wanted).0);
+        drop(search);
+        assert!(!look(&wanted).0, "nobody listens any more");
+    }
+
+    #[tokio::test]
+    async fn turning_a_connection_away_leaves_no_trace_of_it() {
+        let (session, _) = offline(Shares::default());
+        for number in 0..LINKS {
+            let user = format!("user{}", number / LINKS_PER_USER);
+            lock(&session.peers.links).entry(user).or_default().push(link(number as u64).0);
+        }
+        let known = lock(&session.peers.links).len();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for user in ["mallory1", "mallory2"] {
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            assert!(adopt(&session, user, stream).is_none());
+        }
+        assert_eq!(lock(&session.peers.links).len(), known);
+    }
+
+    #[tokio::test]
+    async fn only_a_few_lists_are_on_their_way_at_once() {
+        let shares = Shares::new([SharedFile {
+            virtual_path: r"Music\Album\1.flac".to_owned(),
+            local_path: PathBuf::from("/nowhere"),
+            size: 1,
+            attributes: Attributes::default(),
+        }]);
+        let (session, _) = offline(shares);
+        // Every one of them is packed, and nobody takes it.
+        let links: Vec<_> = (0..20).map(link).collect();
+        for (at, (link, _)) in links.iter().enumerate() {
+            let (asked, link) = (Arc::clone(&session), link.clone());
+            let message = if at % 2 == 0 {
+                PeerMessage::GetShareList {}
+            } else {
+                PeerMessage::GetFolder { token: 1, folder: "Music".to_owned() }
+            };
+            session.spawn(async move { act(&asked, "mallory", &link, message).await });
+        }
+        let waiting = || links.iter().filter(|(_, outgoing)| !outgoing.is_empty()).count();
+        while waiting() < 4 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(waiting(), 4);
     }
 }

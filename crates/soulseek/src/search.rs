@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::attributes::RemoteFile;
 use crate::session::{Session, lock};
@@ -11,6 +11,10 @@ use crate::wire::{PeerMessage, peer};
 
 /// Answers that may wait to be read; a popular query brings thousands, and the rest is dropped.
 const ANSWERS: usize = 256;
+/// Bytes that the answers to one search may take while they wait.
+const ANSWERS_BYTES: usize = 8 << 20;
+/// Longest query a server takes, in bytes. SOULSEEK.md 2.8.
+pub(crate) const LONGEST_QUERY: usize = 256;
 /// Files in one answer of ours. SOULSEEK.md 2.7.
 const FILES_PER_ANSWER: usize = 100;
 /// Answers of ours being delivered at the same time; searches beyond it stay unanswered.
@@ -23,7 +27,7 @@ const REMEMBERED: usize = 512;
 pub struct Search {
     session: Arc<Session>,
     token: u32,
-    answers: mpsc::Receiver<SearchAnswer>,
+    answers: mpsc::Receiver<(SearchAnswer, OwnedSemaphorePermit)>,
 }
 
 /// What one user has for a search.
@@ -47,7 +51,8 @@ impl Search {
     pub(crate) fn begin(session: &Arc<Session>) -> Search {
         let token = session.tokens.next();
         let (sender, answers) = mpsc::channel(ANSWERS);
-        lock(&session.searches.open).insert(token, sender);
+        let room = Arc::new(Semaphore::new(ANSWERS_BYTES));
+        lock(&session.searches.open).insert(token, Waiting { answers: sender, room });
         Search { session: Arc::clone(session), token, answers }
     }
 
@@ -59,7 +64,18 @@ impl Search {
     /// Waits for the next answer; `None` once the session is over. There is no last answer:
     /// the caller decides when enough have come.
     pub async fn next(&mut self) -> Option<SearchAnswer> {
-        self.answers.recv().await
+        let (answer, _room) = self.answers.recv().await?;
+        Some(answer)
+    }
+}
+
+impl SearchAnswer {
+    /// What it takes in memory, roughly.
+    fn bytes(&self) -> usize {
+        let file = |file: &RemoteFile| {
+            size_of::<RemoteFile>() + file.path.capacity() + file.extension.capacity()
+        };
+        self.files.iter().chain(&self.private_files).map(file).sum()
     }
 }
 
@@ -72,10 +88,25 @@ impl Drop for Search {
 /// Our searches under way, by token.
 #[derive(Debug, Default)]
 pub(crate) struct Searches {
-    open: Mutex<HashMap<u32, mpsc::Sender<SearchAnswer>>>,
+    open: Mutex<HashMap<u32, Waiting>>,
+}
+
+/// Where the answers to one search wait.
+#[derive(Debug)]
+struct Waiting {
+    answers: mpsc::Sender<(SearchAnswer, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
 }
 
 impl Searches {
+    /// Whether this body of message 9 is from who says so and answers a search that has room for it.
+    pub(crate) fn want(&self, user: &str, body: &[u8]) -> bool {
+        peer::SearchAnswer::peek(body).is_ok_and(|(claimed, token)| {
+            let open = lock(&self.open);
+            claimed == user && open.get(&token).is_some_and(|search| search.answers.capacity() > 0)
+        })
+    }
+
     /// Message 9 came from this user.
     pub(crate) fn answered(&self, user: &str, answer: peer::SearchAnswer) {
         if answer.user != user {
@@ -91,7 +122,12 @@ impl Searches {
             speed: answer.speed,
             queue_length: answer.queue_length,
         };
-        if search.try_send(answer).is_err() {
+        let bytes = u32::try_from(answer.bytes()).unwrap_or(u32::MAX);
+        let queued = match Arc::clone(&search.room).try_acquire_many_owned(bytes) {
+            Ok(room) => search.answers.try_send((answer, room)).is_ok(),
+            Err(_) => false,
+        };
+        if !queued {
             tracing::debug!(user, "an answer nobody had time for");
         }
     }
@@ -142,7 +178,8 @@ impl Answering {
 /// Answers a search of another user, if anything matches and the answer can be delivered.
 pub(crate) fn answer(session: &Arc<Session>, user: String, token: u32, query: String) {
     let answering = &session.answering;
-    if user == session.user || !answering.is_new(&user, token) {
+    // A long query has many words, and every word is work.
+    if query.len() > LONGEST_QUERY || user == session.user || !answering.is_new(&user, token) {
         return;
     }
     let Ok(permit) = Arc::clone(&answering.deliveries).try_acquire_owned() else { return };
@@ -174,4 +211,74 @@ pub(crate) fn answer(session: &Arc<Session>, user: String, token: u32, query: St
         }
         drop(permit);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::offline;
+    use crate::shares::Shares;
+    use crate::wire::peer::FileEntry;
+
+    fn wire_answer(token: u32, path_bytes: usize) -> peer::SearchAnswer {
+        let file = |_| FileEntry {
+            mark: 1,
+            name: "x".repeat(path_bytes),
+            size: 1,
+            extension: String::new(),
+            attributes: Vec::new(),
+        };
+        peer::SearchAnswer {
+            user: "ada".to_owned(),
+            token,
+            files: (0..1_000).map(file).collect(),
+            free_slot: true,
+            speed: 1,
+            queue_length: 0,
+            private_files: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_that_wait_take_a_bounded_amount_of_memory() {
+        let (session, _) = offline(Shares::default());
+        let mut search = Search::begin(&session);
+        let mut fill = |path_bytes: usize| {
+            for _ in 0..40 {
+                session.searches.answered("ada", wire_answer(search.token(), path_bytes));
+            }
+            let mut bytes = Vec::new();
+            while let Ok((answer, _room)) = search.answers.try_recv() {
+                bytes.push(answer.bytes());
+            }
+            bytes
+        };
+        let large = fill(2_000);
+        assert!(large.iter().sum::<usize>() <= ANSWERS_BYTES && large.len() == 4, "{large:?}");
+        // What was read makes room again.
+        assert_eq!(fill(2_000), large);
+        assert_eq!(fill(10).len(), 40, "ordinary answers all fit");
+    }
+
+    #[test]
+    fn an_answer_is_not_wanted_while_there_is_no_room_for_it() {
+        let (session, _) = offline(Shares::default());
+        let search = Search::begin(&session);
+        let answer = || wire_answer(search.token(), 1);
+        let body = PeerMessage::SearchAnswer { answer: answer() }.encode_body();
+        for _ in 0..ANSWERS {
+            assert!(session.searches.want("ada", &body));
+            session.searches.answered("ada", peer::SearchAnswer { files: Vec::new(), ..answer() });
+        }
+        assert!(!session.searches.want("ada", &body));
+    }
+
+    #[tokio::test]
+    async fn a_query_longer_than_servers_take_is_not_looked_at() {
+        let (session, _) = offline(Shares::default());
+        answer(&session, "ada".to_owned(), 1, "x ".repeat(LONGEST_QUERY));
+        assert!(session.answering.is_new("ada", 1));
+        answer(&session, "ada".to_owned(), 2, "x ".repeat(LONGEST_QUERY / 2));
+        assert!(!session.answering.is_new("ada", 2));
+    }
 }

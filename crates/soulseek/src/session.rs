@@ -24,6 +24,11 @@ use crate::wire::ServerRequest;
 const GREETINGS: usize = 128;
 /// How many requests to connect back (message 18) are followed at the same time.
 const RETURN_CALLS: usize = 256;
+/// How many file connections may be about to say which file they bring.
+const FILE_GREETINGS: usize = 128;
+/// How many share lists and folders are packed and written at the same time. Each may be large, and
+/// whoever asks for one need not take it.
+const BROWSINGS: usize = 4;
 
 /// State of one login.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub(crate) struct Session {
     pub(crate) uploads: Uploads,
     pub(crate) greetings: Arc<Semaphore>,
     pub(crate) return_calls: Arc<Semaphore>,
+    pub(crate) file_greetings: Arc<Semaphore>,
+    pub(crate) browsings: Semaphore,
     to_server: mpsc::Sender<Vec<u8>>,
     tasks: Mutex<JoinSet<()>>,
     ended: AtomicBool,
@@ -82,6 +89,8 @@ impl Session {
             uploads: founding.uploads,
             greetings: Arc::new(Semaphore::new(GREETINGS)),
             return_calls: Arc::new(Semaphore::new(RETURN_CALLS)),
+            file_greetings: Arc::new(Semaphore::new(FILE_GREETINGS)),
+            browsings: Semaphore::new(BROWSINGS),
             to_server: founding.to_server,
             tasks: Mutex::new(JoinSet::new()),
             ended: AtomicBool::new(false),
@@ -144,6 +153,22 @@ impl Session {
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
         while tasks.join_next().await.is_some() {}
     }
+}
+
+/// A session without a server, and what it would tell one.
+#[cfg(test)]
+pub(crate) fn offline(shares: Shares) -> (Arc<Session>, mpsc::Receiver<Vec<u8>>) {
+    let (to_server, requests) = mpsc::channel(1_000);
+    let session = Session::new(Founding {
+        user: "bo".to_owned(),
+        description: String::new(),
+        local: IpAddr::from([127, 0, 0, 1]),
+        shares,
+        uploads: Uploads::new(1, None, 0),
+        events: crate::event::channel().0,
+        to_server,
+    });
+    (session, requests)
 }
 
 /// Locks; a panic elsewhere does not make a map of waiters any less valid.

@@ -3,6 +3,7 @@
 //! Nothing here touches the disk. A request names a virtual path, and only a path that is in
 //! this list leads to a file; so `..` in a request is simply a name nobody shares.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::path::PathBuf;
@@ -96,30 +97,38 @@ impl Shares {
         if query.trim().chars().count() < SHORTEST_QUERY {
             return Vec::new();
         }
-        let mut wanted: Vec<Vec<usize>> = Vec::new();
+        let mut wanted: Vec<&[usize]> = Vec::new();
         let mut unwanted: Vec<&[usize]> = Vec::new();
+        let mut endings: Vec<String> = Vec::new();
         for term in query.split_whitespace() {
             if let Some(excluded) = term.strip_prefix('-') {
                 unwanted.extend(words(excluded).filter_map(|word| self.having(&word)));
             } else if let Some(ending) = term.strip_prefix('*') {
-                let mut parts: Vec<String> = words(ending).collect();
                 // Only the first word is cut off in front: in `*ve-you` it is `ve`.
-                if !parts.is_empty() {
-                    wanted.push(self.ending_in(&parts.remove(0)));
-                }
-                wanted.extend(parts.iter().map(|word| self.having(word).unwrap_or(&[]).to_vec()));
+                let mut parts = words(ending);
+                endings.extend(parts.next());
+                wanted.extend(parts.map(|word| self.having(&word).unwrap_or(&[])));
             } else {
-                wanted.extend(words(term).map(|word| self.having(&word).unwrap_or(&[]).to_vec()));
+                wanted.extend(words(term).map(|word| self.having(&word).unwrap_or(&[])));
             }
         }
-        // The rarest word leaves the least to look at.
-        wanted.sort_by_key(Vec::len);
-        let Some((rarest, others)) = wanted.split_first() else { return Vec::new() };
+        // The rarest word leaves the least to look at. A list is collected for one ending at most,
+        // and only when there is no whole word: a query may name dozens that everything ends in.
+        let rarest = match (wanted.iter().min_by_key(|list| list.len()), endings.first()) {
+            (Some(&rarest), _) => Cow::Borrowed(rarest),
+            (None, Some(ending)) => Cow::Owned(self.ending_in(ending)),
+            (None, None) => return Vec::new(),
+        };
         rarest
             .iter()
-            .filter(|number| others.iter().all(|list| list.binary_search(number).is_ok()))
+            .filter(|number| wanted.iter().all(|list| list.binary_search(number).is_ok()))
             .filter(|number| unwanted.iter().all(|list| list.binary_search(number).is_err()))
             .map(|&number| &self.index.files[number])
+            .filter(|file| {
+                endings.iter().all(|ending| {
+                    words(&file.virtual_path).any(|word| word.ends_with(ending.as_str()))
+                })
+            })
             .filter(|file| {
                 excluded.is_empty() || {
                     let path = file.virtual_path.to_lowercase();
@@ -240,6 +249,8 @@ mod tests {
         assert_eq!(found(&shares, "loveless -soon"), [SOMETIMES]);
         assert_eq!(found(&shares, "*oney"), [MONEY]);
         assert_eq!(found(&shares, "*etimes flac"), [SOMETIMES]);
+        assert_eq!(found(&shares, "*oon *lac *ess"), [SOON]);
+        assert_eq!(found(&shares, "*ve-sometimes"), [""; 0], "no word before it ends in ve");
         assert_eq!(found(&shares, "-soon"), [""; 0], "exclusion alone asks for nothing");
         assert_eq!(found(&shares, "*"), [""; 0]);
         assert_eq!(found(&shares, "09"), [""; 0], "too short");

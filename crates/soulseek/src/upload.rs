@@ -36,6 +36,8 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(60);
 const WAITING_PER_USER: usize = 1_000;
 /// Files that may wait in all.
 const WAITING: usize = 20_000;
+/// Users whose last turn is remembered beside those who want something now.
+const TURNS_REMEMBERED: usize = 1_000;
 /// Bytes read and sent at a time.
 const STEP: usize = 128 << 10;
 
@@ -157,10 +159,13 @@ impl Turns {
 
     fn done(&mut self, user: &str) {
         self.sending.remove(user);
-        // Forgotten once they want nothing more, so that strangers do not fill the memory.
+        // Forgotten once they want nothing more, so that strangers do not fill the memory: some of
+        // them always keep the queue from being empty.
         let Turns { waiting, sending, last_turn, .. } = self;
-        if waiting.is_empty() {
-            last_turn.retain(|user, _| sending.contains(user));
+        if waiting.is_empty() || last_turn.len() > TURNS_REMEMBERED {
+            let wanting: HashSet<&str> =
+                waiting.iter().map(|wanted| wanted.user.as_str()).collect();
+            last_turn.retain(|user, _| sending.contains(user) || wanting.contains(user.as_str()));
         }
     }
 }
@@ -440,6 +445,22 @@ mod tests {
         let waiting = [("ada", "a1"), ("ada", "a2"), ("bo", "b1"), ("bo", "b2")];
         let waiting: VecDeque<_> = waiting.map(|(user, path)| wanted(user, path)).into();
         assert_eq!(order(Turns { waiting, ..Turns::default() }), ["a1", "b1", "a2", "b2"]);
+    }
+
+    #[test]
+    fn users_who_want_nothing_more_are_forgotten_though_the_queue_is_never_empty() {
+        let mut turns = Turns::default();
+        turns.sending.insert("ada".to_owned());
+        turns.last_turn.insert("ada".to_owned(), 0);
+        turns.waiting.push_back(wanted("ada", "a1"));
+        for number in 0..5_000 {
+            turns.waiting.push_back(wanted(&format!("user{number}"), "x"));
+            let next = turns.next(2).unwrap();
+            assert_ne!(next.user, "ada");
+            turns.done(&next.user);
+        }
+        assert!(turns.last_turn.len() <= TURNS_REMEMBERED + 1, "{}", turns.last_turn.len());
+        assert!(turns.last_turn.contains_key("ada"));
     }
 
     #[test]

@@ -170,6 +170,7 @@ events! {
         }
         226 TrackRefused { track: TrackKey, attempt: u16, digest: Digest, reason: Refusal }
         227 TrackCompleted { track: TrackKey, attempt: u16, path: String }
+        228 ReleaseReused { job: JobId, from: JobId }
     }
 }
 

@@ -185,6 +185,7 @@ samples! { decisions, Decision:
     },
     TrackRefused => { track: TRACK, attempt: 2, digest: DIGEST, reason: Refusal::Unidentified },
     TrackCompleted => { track: TRACK, attempt: 2, path: text("Ada/An album/02.flac") },
+    ReleaseReused => { job: JOB, from: JobId(1) },
 }
 
 /// Every command, observation and decision, then every variant of the enums inside them.

@@ -838,6 +838,92 @@ async fn an_offer_nobody_asked_for_is_declined() {
 }
 
 #[tokio::test]
+async fn answers_nobody_asked_for_are_read_over_and_the_connection_goes_on() {
+    let server = server().await;
+    let (ada, _ada) = log_in(&server, "ada", 2).await;
+    let mut peer = TcpStream::connect(ada.listen_addr()).await.unwrap();
+    let hello =
+        PeerInit::Hello { user: "mallory".to_owned(), kind: ConnectionKind::Peer, number: 0 };
+    let mut messages = hello.encode();
+    for code in [5, 9, 16, 37] {
+        messages.extend(PeerMessage::Unknown { code, body: vec![0; 60_000] }.encode());
+    }
+    messages.extend(PeerMessage::QueueUpload { path: SONG.to_owned() }.encode());
+    write_all(&mut peer, &messages).await.unwrap();
+    let reason = "File not shared.".to_owned();
+    assert_eq!(
+        timeout(LIMIT, read_peer(&mut peer)).await.unwrap(),
+        PeerMessage::UploadDenied { path: SONG.to_owned(), reason }
+    );
+}
+
+#[tokio::test]
+async fn places_nobody_asked_for_are_no_news() {
+    let server = server().await;
+    let (ada, _ada) = log_in(&server, "ada", 2).await;
+    let stranger = Stranger::log_in(&server, "stranger", 9).await;
+    let mut download = ada.download("stranger", SONG).await.unwrap();
+    let telling = async {
+        let mut peer = stranger.accept().await;
+        let place = |place| PeerMessage::PlaceInQueue { path: SONG.to_owned(), place }.encode();
+        let asked = PeerMessage::GetPlaceInQueue { path: SONG.to_owned() };
+        write_all(&mut peer, &(1..10).flat_map(place).collect::<Vec<_>>()).await.unwrap();
+        while timeout(LIMIT, read_peer(&mut peer)).await.unwrap() != asked {}
+        write_all(&mut peer, &(10..20).flat_map(place).collect::<Vec<_>>()).await.unwrap();
+        write_all(&mut peer, &offering(SONG, 1, 10)).await.unwrap();
+        peer
+    };
+    let hearing = async {
+        let mut news = Vec::new();
+        while news.last() != Some(&DownloadEvent::Granted { size: 10 }) {
+            news.push(timeout(LIMIT, download.next()).await.unwrap());
+        }
+        news
+    };
+    let (_peer, news) = tokio::join!(telling, hearing);
+    let granted = DownloadEvent::Granted { size: 10 };
+    assert_eq!(news, [DownloadEvent::Queued, DownloadEvent::Place(10), granted]);
+}
+
+#[tokio::test]
+async fn a_denial_of_many_words_is_cut_short() {
+    let server = server().await;
+    let (ada, _ada) = log_in(&server, "ada", 2).await;
+    let stranger = Stranger::log_in(&server, "stranger", 9).await;
+    let mut download = ada.download("stranger", SONG).await.unwrap();
+    let denying = async {
+        let mut peer = stranger.accept().await;
+        let denied =
+            PeerMessage::UploadDenied { path: SONG.to_owned(), reason: "é".repeat(5_000) };
+        write_all(&mut peer, &denied.encode()).await.unwrap();
+        peer
+    };
+    let (_peer, end) = tokio::join!(denying, ended(&mut download));
+    assert_eq!(end, DownloadEnd::Denied("é".repeat(200)));
+}
+
+#[tokio::test]
+async fn file_connections_that_say_nothing_are_limited_in_number() {
+    let server = server().await;
+    let (ada, _ada) = log_in(&server, "ada", 2).await;
+    let kind = ConnectionKind::File;
+    let hello = PeerInit::Hello { user: "mallory".to_owned(), kind, number: 0 }.encode();
+    let mut silent = tokio::task::JoinSet::new();
+    for _ in 0..160 {
+        let mut stream = TcpStream::connect(ada.listen_addr()).await.unwrap();
+        write_all(&mut stream, &hello).await.unwrap();
+        silent.spawn(async move { stream.read_u8().await.is_err() });
+    }
+    // Those that are waited for have twice this long.
+    let turned_away = async {
+        for _ in 128..160 {
+            assert!(silent.join_next().await.unwrap().unwrap());
+        }
+    };
+    timeout(Duration::from_secs(5), turned_away).await.expect("the rest is turned away at once");
+}
+
+#[tokio::test]
 async fn a_share_list_and_a_folder_can_be_browsed() {
     let server = server().await;
     let folder = Folder::new().with(SONG, 10).with(r"Music\Other\1.mp3", 1);

@@ -121,5 +121,25 @@ fn read_match(found: Match) -> Result<IdentityMatch, Unread> {
         .into_iter()
         .filter_map(|recording| recording.id?.parse().ok())
         .collect();
-    Ok(IdentityMatch { acoustid, score: Ppm::from_unit(found.score), recordings })
+    Ok(IdentityMatch { acoustid, score: share(found.score), recordings })
+}
+
+/// AcoustID's score between 0 and 1; anything outside, or not a number, is clamped.
+fn share(score: f64) -> Ppm {
+    // Here a foreign float becomes ours, for the core has none; `as` maps NaN to zero.
+    Ppm((score.clamp(0.0, 1.0) * f64::from(Ppm::ONE.0)) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_outside_its_range_is_clamped() {
+        let shares = [0.0, 0.983_412, 1.0, 17.5, -0.5, f64::INFINITY, f64::NAN].map(share);
+        assert_eq!(
+            shares.map(|share| share.0),
+            [0, 983_412, 1_000_000, 1_000_000, 0, 1_000_000, 0]
+        );
+    }
 }

@@ -3,8 +3,8 @@
 use domain::decision::Choice;
 use domain::observation::{Lookup, SessionEnd, TransferEnd};
 use domain::{
-    AssignmentId, Command, Decision, Envelope, Event, Input, JobId, Observation, PeerId, ReleaseId,
-    SourceId, Target, Timestamp, TrackKey,
+    AssignmentId, Command, Decision, Envelope, Event, Input, JobId, Observation, PeerId,
+    RecordingId, ReleaseId, SourceId, Target, Timestamp, TrackKey,
 };
 
 use super::rows::{
@@ -122,6 +122,7 @@ fn observation(draft: &mut Draft<'_>, seen: &Observation, at: Timestamp) -> Fold
 fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded {
     match decision {
         Decision::JobAdded { job, release } => job_added(draft, *job, *release, at),
+        Decision::ReleaseReused { job, from } => release_reused(draft, *job, *from),
         Decision::CommandRefused { .. } => Ok(()),
         Decision::LookupPlanned { lookup } => match lookup {
             Lookup::Release { job } => self::job(draft, *job, |row| row.go(JobState::LookingUp)),
@@ -358,41 +359,72 @@ fn job_cancelled(draft: &mut Draft<'_>, job: JobId, at: Timestamp) -> Folded {
 }
 
 fn release_fetched(draft: &mut Draft<'_>, job: JobId, target: &Target) -> Folded {
+    let names = [&target.title, &target.credit.name, &target.date].map(|name| foreign::text(name));
+    let tracks = target.tracks.iter().map(|track| {
+        let names = [&track.title, &track.credit.name].map(|name| foreign::text(name));
+        new_track((track.medium, track.position), names, track.recording, track.duration_ms)
+    });
+    described(draft, job, names, tracks)
+}
+
+/// The rows of the other job tell what its tracks are; what has become of them there is left out.
+fn release_reused(draft: &mut Draft<'_>, job: JobId, from: JobId) -> Folded {
+    let Some(known) = draft.get::<JobRow>(&job_key(JOB, from))? else { return Ok(()) };
+    let names = [known.title, known.artist, known.date];
+    let tracks = draft.scan::<TrackRow>(&job_key(TRACK, from))?.into_iter().map(|(_, track)| {
+        let (place, names) = ((track.medium, track.position), [track.title, track.artist]);
+        new_track(place, names, track.recording, track.duration_ms)
+    });
+    described(draft, job, names, tracks)
+}
+
+fn described(
+    draft: &mut Draft<'_>,
+    job: JobId,
+    [title, artist, date]: [String; 3],
+    tracks: impl Iterator<Item = TrackRow>,
+) -> Folded {
     let Some(mut row) = draft.get::<JobRow>(&job_key(JOB, job))? else { return Ok(()) };
     // An answer that comes twice, or after the job has ended, changes nothing.
     if row.tracks > 0 || !matches!(row.state, JobState::Queued | JobState::LookingUp) {
         return Ok(());
     }
-    row.title = foreign::text(&target.title);
-    row.artist = foreign::text(&target.credit.name);
-    row.date = foreign::text(&target.date);
-    for (index, track) in (0u16..).zip(&target.tracks) {
-        let track = TrackRow {
-            medium: track.medium,
-            position: track.position,
-            title: foreign::text(&track.title),
-            artist: foreign::text(&track.credit.name),
-            recording: track.recording,
-            duration_ms: track.duration_ms,
-            state: TrackState::Wanted,
-            reason: None,
-            next_action: None,
-            attempt: 0,
-            held_bytes: 0,
-            size: None,
-            path: None,
-            acoustid: None,
-            score: None,
-            takeovers: 0,
-            refusals: 0,
-            open: None,
-            assigned: Vec::new(),
-        };
+    (row.title, row.artist, row.date) = (title, artist, date);
+    for (index, track) in (0u16..).zip(tracks) {
         draft.put(&track_key(TRACK, TrackKey { job, index }), &track)?;
         row.tracks = index + 1;
     }
     row.go(JobState::Searching);
     draft.put(&job_key(JOB, job), &row)
+}
+
+fn new_track(
+    (medium, position): (u16, u16),
+    [title, artist]: [String; 2],
+    recording: RecordingId,
+    duration_ms: Option<u64>,
+) -> TrackRow {
+    TrackRow {
+        medium,
+        position,
+        title,
+        artist,
+        recording,
+        duration_ms,
+        state: TrackState::Wanted,
+        reason: None,
+        next_action: None,
+        attempt: 0,
+        held_bytes: 0,
+        size: None,
+        path: None,
+        acoustid: None,
+        score: None,
+        takeovers: 0,
+        refusals: 0,
+        open: None,
+        assigned: Vec::new(),
+    }
 }
 
 fn new_source(peer: &PeerId, path: &str, size: u64) -> SourceRow {

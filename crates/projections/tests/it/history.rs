@@ -87,6 +87,16 @@ pub fn added(job: u32) -> Vec<Event> {
     ]
 }
 
+/// The description of the release is that of an earlier job.
+pub fn added_like(job: u32, from: u32) -> Vec<Event> {
+    let (job, from) = (JobId(job), JobId(from));
+    vec![
+        asked(Command::AddJob { release: RELEASE }),
+        so(Decision::JobAdded { job, release: RELEASE }),
+        so(Decision::ReleaseReused { job, from }),
+    ]
+}
+
 pub fn fetched(job: u32, tracks: u16) -> Vec<Event> {
     let (job, query) = (JobId(job), "ada album".into());
     vec![
@@ -175,7 +185,11 @@ pub fn generated(seed: u64, length: usize) -> Steps {
         steps.push(match dice.below(25) {
             0 if jobs < 4 => {
                 jobs += 1;
-                added(jobs as u32)
+                // Also like a job that was never described, and like itself.
+                match dice.below(3) {
+                    0 => added_like(jobs as u32, job),
+                    _ => added(jobs as u32),
+                }
             }
             1 | 2 => fetched(job, 4),
             3 | 4 => {

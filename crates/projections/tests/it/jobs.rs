@@ -15,8 +15,8 @@ use projections::jobs::{JobState, JobView, Jobs, NodeView, SourceState, TrackSta
 use projections::{Store, follow};
 
 use crate::history::{
-    SIZE, Steps, added, append, asked, assigned, chunk, closed, ended, fetched, found, key, peer,
-    seen, so, started, woken,
+    SIZE, Steps, added, added_like, append, asked, assigned, chunk, closed, ended, fetched, found,
+    key, peer, seen, so, started, woken,
 };
 
 const TRACK: TrackKey = TrackKey { job: JobId(1), index: 0 };
@@ -24,13 +24,17 @@ const LATER: Timestamp = Timestamp(3_600_000_000);
 
 /// Job 1 and the node after the steps.
 fn after(steps: Steps) -> (JobView, NodeView) {
+    shown(steps, JobId(1))
+}
+
+fn shown(steps: Steps, job: JobId) -> (JobView, NodeView) {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, reader) = Log::open(&dir.path().join("log")).unwrap();
     append(&mut log, &steps);
     let store = Store::open(&dir.path().join("views")).unwrap();
     let (mut jobs, view) = Jobs::open(&store).unwrap();
     follow::catch_up(&mut jobs, &reader).unwrap();
-    (view.get(JobId(1)).unwrap().value.unwrap(), view.node().unwrap().value.unwrap())
+    (view.get(job).unwrap().value.unwrap(), view.node().unwrap().value.unwrap())
 }
 
 /// A logged-in node with job 1 of two tracks, then the steps.
@@ -57,6 +61,34 @@ fn a_job_goes_from_lookup_to_searching_to_active() {
     let job = with_job([vec![woken(), found(TRACK, 0, "ada")]]);
     assert_eq!(job.head.state, JobState::Active);
     assert_eq!(job.tracks[0].sources[0].state, SourceState::Candidate);
+}
+
+#[test]
+fn a_job_that_takes_over_a_description_shows_its_tracks_at_once_and_none_of_their_history() {
+    let mut steps = vec![vec![started()], added(1), fetched(1, 2)];
+    steps.push(vec![woken(), found(TRACK, 0, "ada")]);
+    steps.push(vec![woken(), assigned(TRACK, 1, 0, "ada", 0, true)]);
+    steps.push(chunk(TRACK, 1, 0));
+    steps.push(vec![
+        asked(Command::CancelJob { job: JobId(1) }),
+        so(Decision::JobCancelled { job: JobId(1) }),
+    ]);
+    steps.push(added_like(2, 1));
+    let first = after(steps.clone()).0;
+    let second = shown(steps, JobId(2)).0;
+    assert_eq!((second.head.state, second.head.tracks_total), (JobState::Searching, 2));
+    assert_eq!(
+        (&second.head.title, &second.head.artist, &second.head.date),
+        (&first.head.title, &first.head.artist, &first.head.date)
+    );
+    let called = |job: &JobView| {
+        let tracks = job.tracks.iter();
+        tracks.map(|it| (it.position, it.title.clone(), it.recording)).collect::<Vec<_>>()
+    };
+    assert_eq!(called(&second), called(&first));
+    let track = &second.tracks[0];
+    assert_eq!((track.state, track.attempt, track.takeovers), (TrackState::Wanted, 0, 0));
+    assert_eq!((track.held_bytes, track.size, track.sources.len()), (0, None, 0));
 }
 
 #[test]

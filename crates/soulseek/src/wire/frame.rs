@@ -60,9 +60,9 @@ impl Channel {
             (Channel::ToServer, _) => 8 * KIB,
             (Channel::Init, _) => KIB,
             // Share lists, user information with a picture, folders.
-            (Channel::PeerAsked, 5 | 16 | 37) => 64 * MIB,
-            // Search answers stay far below one megabyte.
-            (Channel::Peer | Channel::PeerAsked, 9) => MIB,
+            (Channel::PeerAsked, 5 | 16 | 37) => 4 * MIB,
+            // A thousand files take a tenth of it, and hundreds of strangers may send one at once.
+            (Channel::Peer | Channel::PeerAsked, 9) => 256 * KIB,
             (Channel::Peer | Channel::PeerAsked, _) => 64 * KIB,
             (Channel::Distributed, _) => 16 * KIB,
         }
@@ -108,6 +108,9 @@ mod tests {
         assert_eq!(Channel::Init.body_bytes(5, 0), Ok(4));
         assert!(Channel::Peer.body_bytes(1 << 20, 5).is_err(), "nobody asked for a share list");
         assert!(Channel::PeerAsked.body_bytes(1 << 20, 5).is_ok());
+        assert!(Channel::PeerAsked.body_bytes(8 << 20, 5).is_err(), "asked for, yet too long");
+        assert!(Channel::Peer.body_bytes(200 << 10, 9).is_ok());
+        assert!(Channel::Peer.body_bytes(1 << 20, 9).is_err());
         assert!(matches!(
             Channel::Peer.body_bytes(u32::MAX, 43),
             Err(FrameError::TooLong { cap: 65_536, .. })

@@ -14,6 +14,9 @@ pub mod peer;
 pub mod server;
 mod table;
 
+#[cfg(test)]
+pub(crate) use inflate::metered;
+
 pub use distributed::DistributedMessage;
 pub use frame::{Channel, FrameError};
 pub use init::{ConnectionKind, PeerInit};

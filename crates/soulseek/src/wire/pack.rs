@@ -1,9 +1,13 @@
 //! How one value lies on the wire: little-endian numbers, counted strings, reversed IPv4.
 //!
-//! Knows no message. A reader never allocates more than the body it was given can fill, because
-//! every element of a list has to be read before the next one is believed in.
+//! Knows no message. Every element of a list has to be read before the next one is believed in, so a
+//! reader allocates what the body can fill and not what it claims. An element may take several times
+//! its bytes on the wire; where that matters a list is read with [`read_first`].
 
 use std::net::Ipv4Addr;
+
+/// Longest text that is read, in bytes: paths, names and reasons are far shorter.
+const LONGEST_TEXT: usize = 16 << 10;
 
 /// Why a message body could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +22,14 @@ pub enum DecodeError {
         what: &'static str,
         /// What it held.
         value: String,
+    },
+    /// A text is longer than any is.
+    #[error("text of {length} bytes is longer than {cap}")]
+    TextTooLong {
+        /// Its length in bytes.
+        length: usize,
+        /// The limit in bytes.
+        cap: usize,
     },
     /// The compressed part is not zlib, or is damaged.
     #[error("compressed body is damaged")]
@@ -113,6 +125,9 @@ impl Field for String {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let length = u32::read(reader)?;
         let bytes = reader.take(usize::try_from(length).unwrap_or(usize::MAX))?;
+        if bytes.len() > LONGEST_TEXT {
+            return Err(DecodeError::TextTooLong { length: bytes.len(), cap: LONGEST_TEXT });
+        }
         // Old clients send their system's code page; both big clients read it as Latin-1.
         Ok(match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
@@ -162,6 +177,24 @@ impl<T: Field + std::fmt::Debug + 'static> Field for Vec<T> {
     fn any() -> proptest::strategy::BoxedStrategy<Self> {
         proptest::strategy::Strategy::boxed(proptest::collection::vec(T::any(), 0..4))
     }
+}
+
+/// Reads a list and keeps its first elements, as many as there is `room` for. The rest is read over,
+/// so that what follows the list is still found.
+pub fn read_first<T: Field>(
+    reader: &mut Reader<'_>,
+    room: &mut usize,
+) -> Result<Vec<T>, DecodeError> {
+    let count = u32::read(reader)?;
+    let mut items = Vec::new();
+    for _ in 0..count {
+        let item = T::read(reader)?;
+        if *room > 0 {
+            *room -= 1;
+            items.push(item);
+        }
+    }
+    Ok(items)
 }
 
 /// A value that may be missing at the end of a message; never followed by another field.
@@ -228,5 +261,28 @@ mod tests {
         let bytes = [0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0];
         assert_eq!(Vec::<u32>::read(&mut Reader::new(&bytes)), Err(DecodeError::Truncated));
         assert_eq!(String::read(&mut Reader::new(&bytes)), Err(DecodeError::Truncated));
+    }
+
+    #[test]
+    fn a_text_longer_than_any_is_refused() {
+        let mut out = Vec::new();
+        "x".repeat(LONGEST_TEXT).write(&mut out);
+        assert!(String::read(&mut Reader::new(&out)).is_ok());
+        out.clear();
+        let length = LONGEST_TEXT + 1;
+        "x".repeat(length).write(&mut out);
+        let refused = DecodeError::TextTooLong { length, cap: LONGEST_TEXT };
+        assert_eq!(String::read(&mut Reader::new(&out)), Err(refused));
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_is_read_over() {
+        let mut out = Vec::new();
+        vec![1u32, 2, 3].write(&mut out);
+        vec![4u32].write(&mut out);
+        let (mut reader, mut room) = (Reader::new(&out), 2);
+        assert_eq!(read_first::<u32>(&mut reader, &mut room), Ok(vec![1, 2]));
+        assert_eq!(read_first::<u32>(&mut reader, &mut room), Ok(vec![]));
+        assert!(reader.is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! Messages between two clients (`P`), and the lists of files inside them.
 
-use super::inflate::{deflate, inflate};
-use super::pack::{DecodeError, Field, Reader};
+use super::inflate::{deflate, inflate, inflate_front};
+use super::pack::{DecodeError, Field, Reader, read_first};
 use super::table::{messages, record};
 
 messages! {
@@ -38,6 +38,11 @@ messages! {
     }
 }
 
+/// Code of a search answer.
+pub const SEARCH_ANSWER: u32 = 9;
+/// Codes of the answers to codes 4, 15 and 36.
+pub const BROWSE_ANSWERS: [u32; 3] = [5, 16, 37];
+
 /// Direction in code 40: the sender wants to download, the old way.
 pub const DIRECTION_DOWNLOAD: u32 = 0;
 /// Direction in code 40: the sender is ready to upload.
@@ -59,12 +64,17 @@ pub mod reason {
     pub const TOO_MANY_MEGABYTES: &str = "Too many megabytes";
 }
 
-/// Unpacked size limit of a search answer, in bytes.
-const SEARCH_ANSWER_CAP: usize = 8 << 20;
-/// Unpacked size limit of a share list, in bytes.
-const SHARE_LIST_CAP: usize = 128 << 20;
-/// Unpacked size limit of one folder, in bytes.
-const FOLDER_CAP: usize = 32 << 20;
+/// Unpacked size limit of a search answer, in bytes. Most clients send a few hundred files; this is
+/// ten thousand.
+const SEARCH_ANSWER_CAP: usize = 2 << 20;
+/// Files of a search answer that are kept; more are cut off, and nobody looks at more.
+const FILES_KEPT: usize = 1_000;
+/// Where user and token of a search answer end, at the latest: names have at most 30 bytes.
+const HEAD_BYTES: usize = 256;
+/// Unpacked size limit of a share list or a folder, in bytes.
+const BROWSE_CAP: usize = 4 << 20;
+/// Files and folders of a share list or a folder that are kept; more are cut off.
+const BROWSE_KEPT: usize = 20_000;
 
 record! {
     /// One attribute of a file; see [`attribute`].
@@ -135,14 +145,24 @@ pub struct SearchAnswer {
     pub private_files: Vec<FileEntry>,
 }
 
+impl SearchAnswer {
+    /// Reads from a packed body who answers and which search, and unpacks no more than that.
+    pub fn peek(body: &[u8]) -> Result<(String, u32), DecodeError> {
+        let front = inflate_front(body, HEAD_BYTES)?;
+        let reader = &mut Reader::new(&front);
+        Ok((Field::read(reader)?, Field::read(reader)?))
+    }
+}
+
 impl Field for SearchAnswer {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let plain = inflate(reader.take_rest(), SEARCH_ANSWER_CAP)?;
         let reader = &mut Reader::new(&plain);
+        let mut room = FILES_KEPT;
         let answer = SearchAnswer {
             user: Field::read(reader)?,
             token: Field::read(reader)?,
-            files: Field::read(reader)?,
+            files: read_first(reader, &mut room)?,
             free_slot: Field::read(reader)?,
             speed: Field::read(reader)?,
             queue_length: Field::read(reader)?,
@@ -153,7 +173,10 @@ impl Field for SearchAnswer {
             return Ok(answer);
         }
         u32::read(reader)?;
-        let private_files = Option::<Vec<FileEntry>>::read(reader)?.unwrap_or_default();
+        if reader.is_empty() {
+            return Ok(answer);
+        }
+        let private_files = read_first(reader, &mut room)?;
         Ok(SearchAnswer { private_files, ..answer })
     }
     fn write(&self, out: &mut Vec<u8>) {
@@ -192,15 +215,20 @@ pub struct ShareList {
 
 impl Field for ShareList {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let plain = inflate(reader.take_rest(), SHARE_LIST_CAP)?;
+        let plain = inflate(reader.take_rest(), BROWSE_CAP)?;
         let reader = &mut Reader::new(&plain);
-        let folders = Field::read(reader)?;
+        let mut room = BROWSE_KEPT;
+        let list =
+            ShareList { folders: read_folders(reader, &mut room)?, private_folders: Vec::new() };
         if reader.is_empty() {
-            return Ok(ShareList { folders, private_folders: Vec::new() });
+            return Ok(list);
         }
         u32::read(reader)?;
-        let private_folders = Option::<Vec<FolderEntry>>::read(reader)?.unwrap_or_default();
-        Ok(ShareList { folders, private_folders })
+        if reader.is_empty() {
+            return Ok(list);
+        }
+        let private_folders = read_folders(reader, &mut room)?;
+        Ok(ShareList { private_folders, ..list })
     }
     fn write(&self, out: &mut Vec<u8>) {
         let mut plain = Vec::new();
@@ -231,12 +259,13 @@ pub struct FolderContents {
 
 impl Field for FolderContents {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let plain = inflate(reader.take_rest(), FOLDER_CAP)?;
+        let plain = inflate(reader.take_rest(), BROWSE_CAP)?;
         let reader = &mut Reader::new(&plain);
+        let mut room = BROWSE_KEPT;
         Ok(FolderContents {
             token: Field::read(reader)?,
             folder: Field::read(reader)?,
-            folders: Field::read(reader)?,
+            folders: read_folders(reader, &mut room)?,
         })
     }
     fn write(&self, out: &mut Vec<u8>) {
@@ -253,6 +282,24 @@ impl Field for FolderContents {
             .prop_map(|((token, folder), folders)| FolderContents { token, folder, folders })
             .boxed()
     }
+}
+
+/// Reads folders and their files, as many of both together as there is `room` for.
+fn read_folders(
+    reader: &mut Reader<'_>,
+    room: &mut usize,
+) -> Result<Vec<FolderEntry>, DecodeError> {
+    let count = u32::read(reader)?;
+    let mut folders = Vec::new();
+    for _ in 0..count {
+        let kept = *room > 0;
+        *room = room.saturating_sub(1);
+        let folder = FolderEntry { path: Field::read(reader)?, files: read_first(reader, room)? };
+        if kept {
+            folders.push(folder);
+        }
+    }
+    Ok(folders)
 }
 
 /// The body of code 16.
@@ -365,7 +412,7 @@ impl Field for Verdict {
 mod tests {
     use super::super::table::table_tests;
     use super::*;
-    use crate::wire::Channel;
+    use crate::wire::{Channel, metered};
 
     table_tests!(PeerMessage, Channel::Peer);
 
@@ -385,6 +432,82 @@ mod tests {
         };
         assert_eq!((answer.token, answer.queue_length), (7, 2));
         assert_eq!(answer.private_files, []);
+    }
+
+    /// A body whose list claims and holds `count` empty entries of `entry` bytes each.
+    fn bomb(head: &[u8], count: u32, entry: usize, tail: &[u8]) -> Vec<u8> {
+        let mut plain = [head, &count.to_le_bytes()].concat();
+        plain.resize(plain.len() + count as usize * entry, 0);
+        plain.extend_from_slice(tail);
+        deflate(&plain)
+    }
+
+    /// An empty folder, an empty file.
+    const FOLDER: usize = 8;
+    const FILE: usize = 21;
+
+    #[test]
+    fn a_bomb_is_unpacked_to_its_cap_and_not_decoded() {
+        let answer = [&3u32.to_le_bytes()[..], b"ada", &7u32.to_le_bytes()].concat();
+        let folder = [0; 8];
+        for (code, head, entry, cap) in [
+            (5, &[][..], FOLDER, BROWSE_CAP),
+            (9, &answer, FILE, SEARCH_ANSWER_CAP),
+            (37, &folder, FOLDER, BROWSE_CAP),
+        ] {
+            let body = bomb(head, u32::try_from((60 << 20) / entry).unwrap(), entry, &[]);
+            assert!(body.len() < 64 << 10, "one frame nobody refuses for its length");
+            let (refused, unpacked) = metered(|| PeerMessage::decode(code, &body));
+            assert_eq!(refused, Err(DecodeError::TooLarge { cap }), "code {code}");
+            assert_eq!(unpacked, cap + 1);
+        }
+    }
+
+    #[test]
+    fn a_list_that_fits_is_kept_up_to_its_limit() {
+        let most = u32::try_from(BROWSE_CAP / FOLDER - 8).unwrap();
+        let listed = PeerMessage::decode(5, &bomb(&[], most, FOLDER, &[])).unwrap();
+        let PeerMessage::ShareList { list } = listed else { panic!("code 5 is a share list") };
+        assert_eq!(list.folders.len(), BROWSE_KEPT);
+        let listed = PeerMessage::decode(37, &bomb(&[0; 8], most, FOLDER, &[])).unwrap();
+        let PeerMessage::Folder { contents } = listed else { panic!("code 37 is a folder") };
+        assert_eq!(contents.folders.len(), BROWSE_KEPT);
+
+        // One folder full of files: they count as well.
+        let files = u32::try_from(SEARCH_ANSWER_CAP / FILE).unwrap();
+        let one = [&1u32.to_le_bytes()[..], &[0; 4]].concat();
+        let listed = PeerMessage::decode(5, &bomb(&one, files, FILE, &[])).unwrap();
+        let PeerMessage::ShareList { list } = listed else { panic!("code 5 is a share list") };
+        assert_eq!(list.folders[0].files.len(), BROWSE_KEPT - 1);
+    }
+
+    #[test]
+    fn a_search_answer_keeps_its_first_files_and_what_follows_them() {
+        let head = [&3u32.to_le_bytes()[..], b"ada", &7u32.to_le_bytes()].concat();
+        let private = 20_000u32;
+        let mut tail = [&[1][..], &100u32.to_le_bytes(), &2u32.to_le_bytes(), &[0; 4]].concat();
+        tail.extend_from_slice(&private.to_le_bytes());
+        tail.resize(tail.len() + private as usize * FILE, 0);
+        for (files, kept, private_kept) in [(50_000, 1_000, 0), (900, 900, 100), (1, 1, 999)] {
+            let body = bomb(&head, files, FILE, &tail);
+            let PeerMessage::SearchAnswer { answer } = PeerMessage::decode(9, &body).unwrap()
+            else {
+                panic!("code 9 is a search answer");
+            };
+            assert_eq!((answer.files.len(), answer.private_files.len()), (kept, private_kept));
+            assert_eq!((answer.free_slot, answer.speed, answer.queue_length), (true, 100, 2));
+        }
+    }
+
+    #[test]
+    fn who_answers_is_read_without_unpacking_the_files() {
+        let head = [&3u32.to_le_bytes()[..], b"ada", &7u32.to_le_bytes()].concat();
+        let body = bomb(&head, 3_000_000, FILE, &[]);
+        let (head, unpacked) = metered(|| SearchAnswer::peek(&body));
+        assert_eq!(head, Ok(("ada".to_owned(), 7)));
+        assert_eq!(unpacked, HEAD_BYTES);
+        let nameless = bomb(&u32::MAX.to_le_bytes(), 3_000_000, FILE, &[]);
+        assert_eq!(SearchAnswer::peek(&nameless), Err(DecodeError::Truncated));
     }
 
     proptest::proptest! {

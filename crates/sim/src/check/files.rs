@@ -1,0 +1,158 @@
+//! An account of the files that a log tells of, byte by byte: what conservation is judged by. What a
+//! file is worth is not looked at here, only that nothing is in it that nobody sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::chunk::Digest;
+use domain::{AssignmentId, ByteRange, Decision, Event, Input, JobId, Observation, TrackKey};
+
+/// What is wrong with bytes for a file that is gathered no more.
+const PAST: &str = "is fetched although that attempt is over";
+
+/// All files and what is on its way to them.
+#[derive(Default)]
+pub(super) struct Files {
+    of: BTreeMap<(TrackKey, u16), File>,
+    open: BTreeMap<AssignmentId, (TrackKey, u16)>,
+    arrived: BTreeSet<(AssignmentId, ByteRange, Digest)>,
+    cancelled: BTreeSet<JobId>,
+}
+
+/// The file of one attempt.
+struct File {
+    size: u64,
+    held: u64,
+    stage: Stage,
+}
+
+#[derive(PartialEq, Eq)]
+enum Stage {
+    /// Its bytes are gathered.
+    Partial,
+    /// Every byte is held.
+    Whole,
+    /// It was proved to be what is wanted.
+    Verified,
+    /// It stands in the library, here.
+    Published(String),
+    /// It was given up or refused.
+    Over,
+}
+
+impl Files {
+    /// Takes the next event; says what is wrong with it.
+    pub(super) fn take(&mut self, event: &Event) -> Result<(), String> {
+        match event {
+            Event::Input(Input::Observation(Observation::ChunkArrived {
+                assignment,
+                range,
+                digest,
+                ..
+            })) => {
+                if self.open.contains_key(assignment) {
+                    self.arrived.insert((*assignment, *range, *digest));
+                }
+            }
+            Event::Input(Input::Observation(Observation::FilePublished {
+                track,
+                attempt,
+                path,
+                ..
+            })) => match self.of.get_mut(&(*track, *attempt)) {
+                // It may have been on its way when the job was cancelled.
+                Some(file) if matches!(file.stage, Stage::Verified | Stage::Published(_)) => {
+                    file.stage = Stage::Published(path.clone());
+                }
+                _ => return Err(format!("{track} is published without a proof")),
+            },
+            Event::Decision(decision) => return self.decided(decision),
+            Event::Input(_) => {}
+        }
+        Ok(())
+    }
+
+    fn decided(&mut self, decision: &Decision) -> Result<(), String> {
+        match decision {
+            Decision::RangeAssigned { assignment, track, attempt, size, range, .. } => {
+                let fresh = File { size: *size, held: 0, stage: Stage::Partial };
+                self.of.entry((*track, *attempt)).or_insert(fresh);
+                let file = self.file(*track, *attempt, &Stage::Partial, PAST)?;
+                if file.held == 0 {
+                    file.size = *size;
+                }
+                if *range != (ByteRange { start: file.held, end: file.size }) {
+                    return Err(format!(
+                        "{range} is asked for with {} B held of {}",
+                        file.held, file.size
+                    ));
+                }
+                self.open.insert(*assignment, (*track, *attempt));
+            }
+            Decision::AssignmentCut { assignment, .. } => {
+                self.open.remove(assignment);
+            }
+            Decision::ChunkAccepted { track, assignment, range, digest } => {
+                let Some((of, attempt)) = self.open.get(assignment).copied() else {
+                    return Err("accepted by no open assignment".into());
+                };
+                if of != *track {
+                    return Err("accepted for another track".into());
+                }
+                if !self.arrived.remove(&(*assignment, *range, *digest)) {
+                    return Err("accepted bytes that did not arrive".into());
+                }
+                let file = self.file(*track, attempt, &Stage::Partial, PAST)?;
+                if range.is_empty() || range.start != file.held || range.end > file.size {
+                    return Err(format!("{range} accepted after {} B of {}", file.held, file.size));
+                }
+                file.held = range.end;
+            }
+            Decision::FileAssembled { track, attempt, size } => {
+                self.close(*track);
+                let file = self.file(*track, *attempt, &Stage::Partial, PAST)?;
+                if file.held != *size || file.size != *size {
+                    return Err(format!("{track} is assembled with {} B of {size}", file.held));
+                }
+                file.stage = Stage::Whole;
+            }
+            Decision::TrackVerified { track, attempt, .. } => {
+                let wrong = "is verified and not wholly held";
+                self.file(*track, *attempt, &Stage::Whole, wrong)?.stage = Stage::Verified;
+            }
+            Decision::TrackCompleted { track, attempt, path, .. } => {
+                let wrong = "is completed and was not published there";
+                self.file(*track, *attempt, &Stage::Published(path.clone()), wrong)?;
+            }
+            Decision::AttemptDropped { track, attempt, .. }
+            | Decision::TrackRefused { track, attempt, .. } => {
+                self.close(*track);
+                let over = File { size: 0, held: 0, stage: Stage::Over };
+                self.of.insert((*track, *attempt), over);
+            }
+            Decision::JobCancelled { job } => {
+                self.cancelled.insert(*job);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The file of an attempt, which must be wanted and so far; or else what is wrong.
+    fn file(
+        &mut self,
+        track: TrackKey,
+        attempt: u16,
+        stage: &Stage,
+        wrong: &str,
+    ) -> Result<&mut File, String> {
+        if self.cancelled.contains(&track.job) {
+            return Err(format!("{track} goes on after its job was cancelled"));
+        }
+        let file = self.of.get_mut(&(track, attempt)).filter(|file| file.stage == *stage);
+        file.ok_or_else(|| format!("{track} {wrong}"))
+    }
+
+    fn close(&mut self, track: TrackKey) {
+        self.open.retain(|_, (of, _)| *of != track);
+    }
+}
