@@ -6,5 +6,6 @@ mod difference;
 pub mod show;
 pub mod verify;
 
+pub use engine::VERSION as ENGINE_VERSION;
 pub use show::show;
 pub use verify::{verify, verify_engine};

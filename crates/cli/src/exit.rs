@@ -11,6 +11,7 @@ Exit codes:
   2  wrong usage or configuration
   3  no such thing
   4  the node cannot be reached
+  5  a log is damaged
   6  verification failed: a replay diverged, or an album was not verified
   7  refused";
 
@@ -32,6 +33,10 @@ impl Failure {
 
     pub(crate) fn unreachable(words: impl Into<String>) -> anyhow::Error {
         Self { code: 4, words: words.into() }.into()
+    }
+
+    pub(crate) fn damaged(words: impl Into<String>) -> anyhow::Error {
+        Self { code: 5, words: words.into() }.into()
     }
 
     pub(crate) fn unverified(words: impl Into<String>) -> anyhow::Error {

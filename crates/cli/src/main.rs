@@ -5,9 +5,11 @@ mod client;
 mod demo;
 mod exit;
 mod job;
+mod log;
 mod progress;
 mod replay;
 mod serve;
+mod soak;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,6 +48,11 @@ enum Command {
         #[command(subcommand)]
         command: replay::Command,
     },
+    /// Look after the event log of a node that is not running
+    Log {
+        #[command(subcommand)]
+        command: log::Command,
+    },
     /// Print the GraphQL schema
     Schema,
 }
@@ -63,6 +70,7 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match cli.command {
         Command::Replay { command } => replay::run(&command),
+        Command::Log { command } => log::run(&command),
         Command::Schema => {
             print!("{}", api::sdl());
             Ok(())
@@ -81,9 +89,11 @@ fn default_log(command: &Command) -> &'static str {
     match command {
         Command::Serve { .. } => "info,async_graphql=warn,sled=warn",
         // What matters there is on the screen already.
-        Command::Demo(_) | Command::Job { .. } | Command::Replay { .. } | Command::Schema => {
-            "error"
-        }
+        Command::Demo(_)
+        | Command::Job { .. }
+        | Command::Replay { .. }
+        | Command::Log { .. }
+        | Command::Schema => "error",
     }
 }
 

@@ -79,8 +79,7 @@ impl Drive {
 
     /// Makes a round durable, then lets its effects out.
     fn commit(&mut self, round: Vec<Stepped>) -> Result<(), AppendError> {
-        let steps: Vec<_> =
-            round.iter().map(|step| Step::new(step.at, &step.events)).collect();
+        let steps: Vec<_> = round.iter().map(|step| Step::new(step.at, &step.events)).collect();
         let positions = tokio::task::block_in_place(|| self.log.append(&steps))?;
         let mut next = positions.start;
         for Stepped { events, effects, reply, .. } in round {
