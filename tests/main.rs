@@ -9,3 +9,4 @@ mod binary;
 mod cli;
 mod interop;
 mod laws;
+mod log;
