@@ -91,9 +91,9 @@ impl Query {
     /// The node itself; null before its first start is taken into account.
     async fn node(&self, context: &Context<'_>) -> Result<Option<NodeStatus>> {
         let state = context.data::<ApiState>()?;
-        let (view, position) = (state.jobs.clone(), state.log.durable());
+        let view = state.jobs.clone();
         let found = read(move || view.node()).await?;
-        Ok(found.value.map(|node| NodeStatus::new(found.seq, position, node)))
+        Ok(found.value.map(|node| NodeStatus::new(found.seq, &state.log, node)))
     }
 
     /// Reads a pasted text as the release it names. Asks nobody, so the release need not exist.

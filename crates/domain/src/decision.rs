@@ -15,7 +15,7 @@ use crate::score::Ppm;
 use crate::time::Timestamp;
 
 /// Something concluded.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Decision {
     /// A job was accepted.
     JobAdded {
@@ -289,7 +289,7 @@ pub enum Decision {
 }
 
 /// Why one source was chosen: the terms of the choice.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Choice {
     /// Sources that could have been asked at this moment.
     pub candidates: u32,
@@ -302,7 +302,7 @@ pub struct Choice {
 }
 
 /// Why a command was not followed.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CommandRefusal {
     /// A job for this release is already at work or done.
     Duplicate(JobId),
@@ -326,7 +326,7 @@ impl fmt::Display for CommandRefusal {
 }
 
 /// Who or what lets a job go on.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ResumedBy {
     /// A person: whatever it waits for is tried at once.
     Person,
@@ -347,7 +347,7 @@ impl fmt::Display for ResumedBy {
 }
 
 /// What a job waits for.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HoldReason {
     /// Our disk.
     Disk(DiskFault),
@@ -365,7 +365,7 @@ impl fmt::Display for HoldReason {
 }
 
 /// Why a job cannot be done.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum JobFailure {
     /// The release could not be described.
     Release(LookupFault),
@@ -386,7 +386,7 @@ impl fmt::Display for JobFailure {
 }
 
 /// Why a source is not asked again for a track.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DropReason {
     /// It gave bytes of a file that was refused.
     Refused,
@@ -407,7 +407,7 @@ impl fmt::Display for DropReason {
 }
 
 /// Why an assignment was taken back.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CutReason {
     /// The process that ran it is gone.
     Restarted,
@@ -437,7 +437,7 @@ impl fmt::Display for CutReason {
 }
 
 /// Why bytes are not used.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChunkRefusal {
     /// No such assignment is open: a late copy.
     NotAssigned,
@@ -458,7 +458,7 @@ impl fmt::Display for ChunkRefusal {
 }
 
 /// Why the bytes held were given up.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AttemptDropReason {
     /// No source is left that has the same file.
     NoSourceLeft,
@@ -476,7 +476,7 @@ impl fmt::Display for AttemptDropReason {
 }
 
 /// Why a whole file is not what is wanted.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// It cannot be decoded from start to end.
     Audio(AudioFault),

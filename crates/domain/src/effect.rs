@@ -7,7 +7,7 @@ use crate::media::Fingerprint;
 use crate::target::{Target, Track};
 
 /// Something to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Ask MusicBrainz; comes back as `ReleaseFetched` or `LookupFailed`.
     FetchRelease {
@@ -101,7 +101,7 @@ pub enum Effect {
 }
 
 /// What the tags of a published file say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tags {
     /// The release, without its other tracks.
     pub release: Target,

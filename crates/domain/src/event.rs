@@ -36,7 +36,7 @@ impl fmt::Display for Seq {
 /// Everything that can enter the engine.
 // Commands are rare and observations are the bulk, so boxing would cost an allocation per event.
 #[allow(clippy::large_enum_variant)]
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Input {
     /// Asked by a person.
     Command(Command),
@@ -45,7 +45,7 @@ pub enum Input {
 }
 
 /// Everything that can be recorded.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Event {
     /// What entered.
     Input(Input),
@@ -54,7 +54,7 @@ pub enum Event {
 }
 
 /// One recorded event.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Envelope {
     /// Its position.
     pub seq: Seq,

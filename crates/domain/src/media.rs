@@ -66,7 +66,9 @@ impl fmt::Display for Codec {
 }
 
 /// The parameters that make two encodes of one recording comparable.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 pub struct CodecProfile {
     /// The coding.
     pub codec: Codec,
@@ -90,7 +92,7 @@ impl fmt::Display for CodecProfile {
 
 /// A Chromaprint fingerprint (algorithm 1): a sequence of 32-bit items, one per 0.1238 s, of the
 /// first 120 s.
-#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Clone, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub Vec<u32>);
 
 impl fmt::Debug for Fingerprint {
@@ -100,7 +102,7 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// What decoding a whole file told about it.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Examined {
     /// Codec and its parameters.
     pub profile: CodecProfile,
@@ -111,7 +113,7 @@ pub struct Examined {
 }
 
 /// Why a file that arrived whole is not music we can vouch for.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum AudioFault {
     /// The bytes are of no audio format we know, or of one we name but do not decode.
     NotDecodable(String),

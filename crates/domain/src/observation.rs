@@ -13,7 +13,7 @@ use crate::score::Ppm;
 use crate::target::Target;
 
 /// Something seen.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Observation {
     /// A run of the node began. Whatever the process before it was doing has ended.
     NodeStarted {
@@ -201,7 +201,7 @@ pub enum Observation {
 }
 
 /// One file in a search answer, as its peer describes it.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RemoteFile {
     /// Path in the peer's words, with `\` between its parts.
     pub path: String,
@@ -214,7 +214,9 @@ pub struct RemoteFile {
 }
 
 /// One thing a metadata service can be asked.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
 pub enum Lookup {
     /// What tracks does the job's release have?
     Release {
@@ -231,7 +233,7 @@ pub enum Lookup {
 }
 
 /// Why a metadata service gave no useful answer.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LookupFault {
     /// It does not know the thing.
     NotFound,
@@ -271,7 +273,7 @@ impl fmt::Display for LookupFault {
 }
 
 /// Why we are not logged in.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SessionEnd {
     /// The server said no, in its words; asking again with the same configuration will not help.
     Refused(String),
@@ -295,7 +297,7 @@ impl fmt::Display for SessionEnd {
 }
 
 /// How a transfer ended.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TransferEnd {
     /// Every byte of the range came.
     Complete,
@@ -304,7 +306,7 @@ pub enum TransferEnd {
 }
 
 /// Why a transfer failed.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TransferFault {
     /// The peer is not logged in.
     PeerOffline,
@@ -349,7 +351,7 @@ impl fmt::Display for TransferFault {
 }
 
 /// What our own disk refused.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DiskFault {
     /// No space left.
     Full,
@@ -367,7 +369,7 @@ impl fmt::Display for DiskFault {
 }
 
 /// Why a verified file could not be put into the library.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PublishFault {
     /// Our disk.
     Disk(DiskFault),
@@ -385,7 +387,7 @@ impl fmt::Display for PublishFault {
 }
 
 /// What a staged file turned out to be.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Examination {
     /// Music that decodes from start to end.
     Music(Examined),
@@ -394,7 +396,7 @@ pub enum Examination {
 }
 
 /// One AcoustID track that sounds like the file.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdentityMatch {
     /// The AcoustID track.
     pub acoustid: AcoustId,

@@ -6,7 +6,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use crate::score::Ppm;
 
 /// The limits and thresholds of one run.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// Searches that may be sent within [`Self::search_window_ms`]; more earns a ban of 30 minutes.
     pub searches_per_window: u32,

@@ -5,7 +5,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use crate::id::{ArtistId, RecordingId, ReleaseGroupId, ReleaseId, TrackId};
 
 /// A credit to one or more artists, as printed on the release.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Credit {
     /// Names joined by the release's own join phrases.
     pub name: String,
@@ -14,7 +14,7 @@ pub struct Credit {
 }
 
 /// An album to be completed.
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Target {
     /// The edition.
     pub release: ReleaseId,
@@ -53,7 +53,7 @@ impl Target {
 }
 
 /// One track of a [`Target`].
-#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Track {
     /// The track's own identity.
     pub id: TrackId,

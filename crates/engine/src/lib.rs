@@ -9,6 +9,7 @@
 
 pub mod state;
 
+mod digest;
 mod evolve;
 
 mod effects;
@@ -28,6 +29,8 @@ mod testing;
 use domain::{Decision, Effect, Envelope, Event, Input, Timestamp};
 
 pub use state::State;
+
+use digest::Digest;
 
 /// Version of the decision rules. Where it matches, a replay agrees byte for byte; raise it with
 /// any change that lets the same input lead to another decision.
@@ -52,12 +55,15 @@ pub struct Step {
     pub events: Vec<Event>,
     /// What the decisions ask of the outside.
     pub effects: Vec<Effect>,
+    /// Stands for everything up to here: see [`Engine::digest`].
+    pub digest: u64,
 }
 
 /// The state and the only ways to change it.
 #[derive(Debug, Clone, Default)]
 pub struct Engine {
     state: State,
+    digest: Digest,
 }
 
 impl Engine {
@@ -75,6 +81,7 @@ impl Engine {
     pub fn step(&mut self, input: Input, at: Timestamp) -> Step {
         let entered = Event::Input(input);
         self.state.evolve(&entered, at);
+        self.digest.absorb(&entered, at, &[]);
         let Event::Input(input) = &entered else { unreachable!("made above") };
 
         let mut decided = Vec::new();
@@ -93,7 +100,7 @@ impl Engine {
         let mut events = Vec::with_capacity(decided.len() + 1);
         events.push(entered);
         events.extend(decided);
-        Step { events, effects }
+        Step { events, effects, digest: self.digest.value() }
     }
 
     fn first_rule(&self, at: Timestamp) -> Option<Vec<Decision>> {
@@ -111,7 +118,9 @@ impl Engine {
             let event = Event::Decision(decision);
             self.state.evolve(&event, at);
             let Event::Decision(decision) = &event else { unreachable!("made above") };
+            let before = effects.len();
             effects::of(&self.state, decision, effects);
+            self.digest.absorb(&event, at, &effects[before..]);
             decided.push(event);
         }
     }
@@ -119,6 +128,18 @@ impl Engine {
     /// Takes a recorded event at restart: changes the state and decides nothing.
     pub fn recover(&mut self, envelope: &Envelope) {
         self.state.evolve(&envelope.event, envelope.at);
+        let mut effects = Vec::new();
+        if let Event::Decision(decision) = &envelope.event {
+            effects::of(&self.state, decision, &mut effects);
+        }
+        self.digest.absorb(&envelope.event, envelope.at, &effects);
+    }
+
+    /// A number that stands for all inputs, decisions and effects so far, in their order. Where two
+    /// engines have the same, they were told the same, concluded the same and asked for the same.
+    #[must_use]
+    pub fn digest(&self) -> u64 {
+        self.digest.value()
     }
 
     /// What earlier decisions asked for and nobody has answered: to be done again after a restart,

@@ -92,7 +92,8 @@ pub fn open_backup(dir: &Path) -> Result<Reader, OpenError> {
     if marked != (last, head) {
         return Err(ReadError::Damaged { seq: Seq(last.0 + 1), damage: Damage::Missing }.into());
     }
-    Ok(Reader::new(Arc::new(volumes), identity, Arc::new(Signal::at(last)), None))
+    let durable = Arc::new(Signal::at(last));
+    Ok(Reader::new(Arc::new(volumes), identity, durable, None, Arc::default()))
 }
 
 /// Puts a copy back as a log in the empty or absent folder `to`; its last event.

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use domain::{Event, Seq, Timestamp};
@@ -196,6 +197,8 @@ pub struct Log {
     last: Seq,
     hash: [u8; 32],
     standing: Standing,
+    /// Whether it waits for space, for whoever reads.
+    waits: Arc<AtomicBool>,
     sealing: Option<JoinHandle<Option<Result<(), SealError>>>>,
     lock: Arc<Lock>,
 }
@@ -238,11 +241,13 @@ impl Log {
         let volumes = Arc::new(volumes);
         let durable = Arc::new(Signal::at(last));
         let start = active.start();
+        let waits = Arc::new(AtomicBool::new(false));
         let reader = Reader::new(
             Arc::clone(&volumes),
             start.identity,
             Arc::clone(&durable),
             Some(Arc::clone(&lock)),
+            Arc::clone(&waits),
         );
         let log = Self {
             limits,
@@ -257,6 +262,7 @@ impl Log {
             last,
             hash: head,
             standing: Standing::Ready,
+            waits,
             sealing: None,
             lock,
         };
@@ -338,6 +344,7 @@ impl Log {
             Err(error) => {
                 if let AppendError::DiskFull(_) = error {
                     self.standing = Standing::Waiting(Box::new(batch));
+                    self.waits.store(true, Ordering::Relaxed);
                 }
                 Err(error)
             }
@@ -445,6 +452,7 @@ impl Log {
             Some(block) => (block.last(), block.hash()),
             None => (Seq(self.start.first.0 - 1), self.start.before),
         };
+        self.waits.store(false, Ordering::Relaxed);
         if end == (self.last, self.hash) {
             self.standing = Standing::Ready;
             return Ok(Healed::Lost);

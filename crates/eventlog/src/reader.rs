@@ -4,6 +4,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::{Envelope, Seq};
@@ -74,6 +75,7 @@ pub struct Reader {
     durable: Arc<Signal>,
     // Whoever reads must not be overtaken by another program that writes.
     _lock: Option<Arc<Lock>>,
+    waits: Arc<AtomicBool>,
 }
 
 impl Reader {
@@ -82,8 +84,9 @@ impl Reader {
         identity: LogId,
         durable: Arc<Signal>,
         lock: Option<Arc<Lock>>,
+        waits: Arc<AtomicBool>,
     ) -> Self {
-        Self { volumes, identity, durable, _lock: lock }
+        Self { volumes, identity, durable, _lock: lock, waits }
     }
 
     /// Which log this is.
@@ -96,6 +99,12 @@ impl Reader {
     #[must_use]
     pub fn durable(&self) -> Seq {
         self.durable.position()
+    }
+
+    /// Whether the writer takes nothing until there is space on the disk.
+    #[must_use]
+    pub fn waits_for_space(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
     }
 
     /// Blocks until an event beyond `seq` is durable or the time is up; the last durable position.

@@ -1,12 +1,13 @@
-//! The loop: drain the inbox, step each input, append once, and only then perform. A failed append
-//! ends it: the engine may be ahead of the log within one round and never longer.
+//! The loop: drain the inbox, step each input, append once, and only then perform. A full disk is
+//! waited for; any other failed append ends it. The engine may be ahead of the log within one round and
+//! never longer.
 
 use std::time::Duration;
 
 use api::Receipt;
 use domain::{Effect, Event, Input, Observation, Seq, Timestamp};
 use engine::Engine;
-use eventlog::{AppendError, Log, Step};
+use eventlog::{AppendError, Healed, Log, Step};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
@@ -15,6 +16,9 @@ use crate::perform::Performer;
 
 /// Inputs stepped in one round, and so appended with one sync.
 const ROUND: usize = 256;
+
+/// How often a full disk is looked at again.
+const LOOK_FOR_SPACE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Drive {
     pub(crate) engine: Engine,
@@ -30,15 +34,16 @@ struct Stepped {
     at: Timestamp,
     events: Vec<Event>,
     effects: Vec<Effect>,
+    digest: u64,
     reply: Option<oneshot::Sender<Receipt>>,
 }
 
 impl Drive {
     /// Opens a run: records that it began, and does what the run before left undone.
-    pub(crate) fn begin(&mut self, started: Input) -> Result<(), AppendError> {
+    pub(crate) async fn begin(&mut self, started: Input) -> Result<(), AppendError> {
         let unanswered = self.engine.resume();
         let step = self.step(Entry { input: started, reply: None });
-        self.commit(vec![step])?;
+        self.commit(vec![step]).await?;
         for effect in unanswered {
             self.performer.perform(effect);
         }
@@ -67,20 +72,41 @@ impl Drive {
             {
                 round.push(self.step(entry));
             }
-            self.commit(round)?;
+            if !self.commit(round).await? {
+                return Ok(());
+            }
         }
     }
 
     fn step(&mut self, Entry { input, reply }: Entry) -> Stepped {
         let at = self.clock.now();
         let step = self.engine.step(input, at);
-        Stepped { at, events: step.events, effects: step.effects, reply }
+        let engine::Step { events, effects, digest } = step;
+        Stepped { at, events, effects, digest, reply }
     }
 
-    /// Makes a round durable, then lets its effects out.
-    fn commit(&mut self, round: Vec<Stepped>) -> Result<(), AppendError> {
-        let steps: Vec<_> = round.iter().map(|step| Step::new(step.at, &step.events)).collect();
-        let positions = tokio::task::block_in_place(|| self.log.append(&steps))?;
+    /// Makes a round durable, then lets its effects out; false when it was told to stop meanwhile.
+    async fn commit(&mut self, round: Vec<Stepped>) -> Result<bool, AppendError> {
+        let steps: Vec<_> = round
+            .iter()
+            .map(|step| Step { digest: Some(step.digest), ..Step::new(step.at, &step.events) })
+            .collect();
+        let mut appended = tokio::task::block_in_place(|| self.log.append(&steps));
+        while let Err(AppendError::DiskFull(error)) = appended {
+            tracing::error!(%error, "the event log waits for space on its disk");
+            tokio::select! {
+                biased;
+                // Nothing of this round was done, so to the next run it never came in.
+                _ = self.stop.wait_for(|stop| *stop) => return Ok(false),
+                () = tokio::time::sleep(LOOK_FOR_SPACE) => {}
+            }
+            appended = tokio::task::block_in_place(|| match self.log.heal() {
+                Ok(Healed::Kept(positions)) => Ok(positions),
+                Ok(Healed::Lost) => self.log.append(&steps),
+                Err(error) => Err(error),
+            });
+        }
+        let positions = appended?;
         let mut next = positions.start;
         for Stepped { events, effects, reply, .. } in round {
             let seq = next;
@@ -101,7 +127,7 @@ impl Drive {
                 self.performer.perform(effect);
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

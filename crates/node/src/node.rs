@@ -205,11 +205,12 @@ impl Node {
             performer: Performer::new(tools),
             stop: stopped.clone(),
         };
-        drive.begin(Input::Observation(Observation::NodeStarted {
+        let started = Input::Observation(Observation::NodeStarted {
             policy: settings.policy,
             engine: engine::VERSION,
             build: settings.build,
-        }))?;
+        });
+        drive.begin(started).await?;
 
         let keeping = session::keep(session, settings.account, shelf, inbox.clone());
         let state = ApiState {

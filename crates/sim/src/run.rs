@@ -125,6 +125,7 @@ impl Life {
             engine.recover(envelope);
         }
         assert_eq!(engine.state(), self.engine.state(), "recovery is not what was lived");
+        assert_eq!(engine.digest(), self.engine.digest(), "recovery asks for other effects");
         self.engine = engine;
         self.start(started, at);
     }

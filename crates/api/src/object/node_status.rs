@@ -12,6 +12,9 @@ pub(crate) struct NodeStatus {
     as_of: Seq,
     /// Position of the last durable event.
     position: Seq,
+    /// Whether nothing is recorded, and so nothing goes on, until there is space on the disk of the
+    /// event log. It goes on by itself.
+    log_waits_for_space: bool,
     /// Whether it is logged in to the Soulseek server.
     session: Session,
     /// Why it is not.
@@ -38,10 +41,11 @@ pub(crate) enum Session {
 }
 
 impl NodeStatus {
-    pub(crate) fn new(as_of: domain::Seq, position: domain::Seq, view: jobs::NodeView) -> Self {
+    pub(crate) fn new(as_of: domain::Seq, log: &eventlog::Reader, view: jobs::NodeView) -> Self {
         Self {
             as_of: as_of.into(),
-            position: position.into(),
+            position: log.durable().into(),
+            log_waits_for_space: log.waits_for_space(),
             session: if view.logged_in { Session::Open } else { Session::Closed },
             reason: view.reason,
             next_action: view.next_action,
