@@ -17,7 +17,7 @@ use node::{Account, Node, Settings, StopReason};
 
 use crate::client::Client;
 use crate::exit::Failure;
-use crate::job::{self, Job, printable};
+use crate::job::{self, Added, Job, printable};
 use crate::serve::build;
 
 /// A folder with this file in it was made by a demo and may be made anew.
@@ -54,8 +54,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 
     let asked = Instant::now();
     let asking = async {
-        let id = job::add(&client, &link).await?;
-        let job = tokio::time::timeout(LONGEST, job::watch(&client, id))
+        let Added { id, seq } = job::add(&client, &link).await?;
+        let job = tokio::time::timeout(LONGEST, job::watch(&client, id, Some(&seq)))
             .await
             .map_err(|_| Failure::unverified("the album did not complete in time"))??;
         let history = dir.join(format!("job-{id}.history"));

@@ -136,7 +136,8 @@ async fn an_address_that_others_can_reach_is_not_served() {
     let dir = tempfile::tempdir().unwrap();
     let (_log, log) = eventlog::Log::open(&dir.path().join("log")).unwrap();
     let (commands, _asked) = tokio::sync::mpsc::channel(1);
-    let (state, _followers) = views(dir.path(), log, api::Inbox::new(commands));
+    let inbox = api::Inbox::new(commands);
+    let (state, _followers) = views(dir.path(), log, inbox, std::time::Duration::ZERO);
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let refused = api::serve(listener, state, std::future::pending()).await.unwrap_err();
     for words in ["no authentication yet", "set api.listen to 127.0.0.1"] {
