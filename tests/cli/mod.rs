@@ -7,7 +7,8 @@ use std::process::Output;
 use std::sync::OnceLock;
 
 use domain::{Decision, Envelope, Event};
-use eventlog::history::{HistoryReader, write_history};
+use eventlog::Log;
+use eventlog::history::{Header, HistoryReader, write_history};
 use tempfile::TempDir;
 
 use crate::binary::reprise;
@@ -129,6 +130,48 @@ fn a_damaged_log_is_refused_and_never_misread() {
             other => panic!("byte {at}: exit code {other}: {}", errors(&output)),
         }
     }
+}
+
+/// Nothing is what every program agrees with.
+#[test]
+fn a_history_without_events_is_no_history_and_nothing_is_made_to_read_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, log) = (dir.path().join("data"), dir.path().join("data/log"));
+    std::fs::create_dir_all(&log).unwrap();
+    let empty = dir.path().join("empty.history");
+    let header = Header { engine: engine::VERSION, job: None };
+    let none = std::iter::empty::<Result<Envelope, std::convert::Infallible>>();
+    write_history(File::create(&empty).unwrap(), header, none).unwrap();
+    // A node that never came to record anything.
+    let unborn = dir.path().join("unborn");
+    drop(Log::open(&unborn.join("log")).unwrap());
+    for (source, words) in
+        [(&data, "holds no event log"), (&empty, "no events"), (&unborn, "no events")]
+    {
+        for command in ["verify", "show"] {
+            let output = run(&["replay", command, text(source)]);
+            assert_eq!(code(&output), 3, "{command} {}", source.display());
+            assert!(errors(&output).contains(words), "{}", errors(&output));
+            assert!(output.stdout.is_empty(), "{output:?}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(log).unwrap().count(), 0);
+}
+
+#[test]
+fn a_node_that_runs_is_suspected_only_where_the_log_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = Log::open(&dir.path().join("log")).unwrap();
+    let output = run(&["replay", "verify", text(dir.path())]);
+    assert_eq!(code(&output), 1);
+    assert!(errors(&output).contains("still running?"), "{}", errors(&output));
+    drop(open);
+    // The end of the log is missing: its mark is that of a longer one.
+    std::fs::copy(demo().join("data/log/mark"), dir.path().join("log/mark")).unwrap();
+    let output = run(&["replay", "verify", text(dir.path())]);
+    assert_eq!(code(&output), 1);
+    let said = errors(&output);
+    assert!(said.contains("because the log is damaged") && !said.contains("running"), "{said}");
 }
 
 #[test]
