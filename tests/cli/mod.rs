@@ -184,6 +184,14 @@ fn a_mistake_in_the_configuration_is_shown_at_its_line() {
     let said = errors(&output);
     assert!(said.contains("pasword") && said.contains("5"), "{said}");
 
+    let account = "soulseek:\n  user: ada\n  password: x\n";
+    let service = "musicbrainz:\n  url: musicbrainz.org\n";
+    std::fs::write(&path, format!("data: d\nmusic: m\n{account}{service}")).unwrap();
+    let output = run(&["serve", "--config", text(&path)]);
+    assert_eq!(code(&output), 2);
+    let said = errors(&output);
+    assert!(said.contains("url: musicbrainz.org") && said.contains("https address"), "{said}");
+
     let output = run(&["serve", "--config", text(&dir.path().join("none.yml"))]);
     assert_eq!(code(&output), 2);
     assert!(errors(&output).contains("config.example.yml"), "{}", errors(&output));
