@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::exit::Failure;
+use crate::paste::quoted;
 use crate::progress::Progress;
 
 /// How often a watched job is looked at.
@@ -156,7 +157,8 @@ pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()>
         Command::ExportHistory { id, output } => {
             let output = output.unwrap_or_else(|| PathBuf::from(format!("job-{id}.history")));
             export_history(&client, id, &output).await?;
-            println!("wrote {}; check it with `reprise replay verify {0}`", output.display());
+            let file = quoted(&output);
+            println!("wrote {}; check it with `reprise replay verify {file}`", output.display());
             Ok(())
         }
     }
