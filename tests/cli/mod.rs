@@ -29,9 +29,9 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A folder that the demo has filled, made once.
-fn demo() -> &'static Path {
-    static DEMO: OnceLock<TempDir> = OnceLock::new();
+/// A demo, run once: the folder it has filled and what it said.
+fn demo_run() -> &'static (TempDir, String) {
+    static DEMO: OnceLock<(TempDir, String)> = OnceLock::new();
     DEMO.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let output = run(&["demo", "--dir", text(dir.path())]);
@@ -40,9 +40,12 @@ fn demo() -> &'static Path {
         for part in ["9 of 9 verified", "takeovers", "refused", "replay verify"] {
             assert!(said.contains(part), "{said}");
         }
-        dir
+        (dir, said)
     })
-    .path()
+}
+
+fn demo() -> &'static Path {
+    demo_run().0.path()
 }
 
 fn history() -> Vec<Envelope> {
@@ -62,6 +65,22 @@ fn the_demo_leaves_music_and_a_history_that_replays() {
     let output = run(&["replay", "show", text(&demo().join("job-1.history"))]);
     let lines = String::from_utf8_lossy(&output.stdout).lines().count();
     assert_eq!(lines, history().len());
+}
+
+/// The names of what a demo's summary tells, in order.
+fn told(summary: &str) -> Vec<&str> {
+    let indented = summary.lines().filter_map(|line| line.strip_prefix("  "));
+    let names = indented.filter_map(|line| line.split("  ").next());
+    names.skip_while(|name| *name != "tracks").take_while(|name| !name.contains(' ')).collect()
+}
+
+#[test]
+fn the_readme_shows_what_the_demo_says() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let shown = told(&readme);
+    assert_eq!(shown.len(), 6, "{shown:?}");
+    assert_eq!(shown, told(&demo_run().1));
 }
 
 #[test]
