@@ -11,6 +11,7 @@ use eventlog::Log;
 use eventlog::history::{Header, HistoryReader, write_history};
 use tempfile::TempDir;
 
+use crate::album::support::refusing;
 use crate::binary::reprise;
 
 fn run(arguments: &[&str]) -> Output {
@@ -219,7 +220,7 @@ fn a_mistake_in_the_configuration_is_shown_at_its_line() {
 #[test]
 fn scripts_can_tell_failures_apart_by_exit_code() {
     let dir = tempfile::tempdir().unwrap();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_taken, nobody) = refusing();
     let output = run(&["job", "--api", &nobody.to_string(), "list"]);
     assert_eq!(code(&output), 4, "{}", errors(&output));
     assert!(errors(&output).contains("reprise serve"), "{}", errors(&output));
