@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
 use std::sync::OnceLock;
@@ -9,10 +10,14 @@ use std::sync::OnceLock;
 use domain::{Decision, Envelope, Event};
 use eventlog::Log;
 use eventlog::history::{Header, HistoryReader, write_history};
+use loopback::album;
+use loopback::metadata_server::Faults;
+use loopback::world::World;
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::album::support::refusing;
-use crate::binary::reprise;
+use crate::album::support::{PATIENCE, ask, config, discs, honest, refusing};
+use crate::binary::{self, reprise, serve};
 
 fn run(arguments: &[&str]) -> Output {
     reprise().args(arguments).output().unwrap()
@@ -263,4 +268,92 @@ fn an_api_for_everybody_is_wrong_configuration() {
     assert_eq!(code(&output), 2, "{}", errors(&output));
     assert!(errors(&output).contains("only loopback"), "{}", errors(&output));
     assert!(!dir.path().join("d").exists());
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs `reprise job` against a node: its exit code, and what it said either way.
+fn job(api: SocketAddr, arguments: &[&str]) -> (i32, String) {
+    let output = run(&[&["job", "--api", &api.to_string()], arguments].concat());
+    (code(&output), said(&output) + &errors(&output))
+}
+
+fn assert_job(api: SocketAddr, arguments: &[&str], code: i32, words: &str) {
+    let (exited, said) = job(api, arguments);
+    assert!(exited == code && said.contains(words), "{arguments:?}: exit code {exited}: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_job_command_says_by_its_exit_code_what_became_of_it() {
+    let mut world = World::empty(discs()).await.unwrap();
+    let (manner, offers) = honest("ada", 50_000_000);
+    world.join(manner, offers).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (node, api) = serve(&config(dir.path(), &world, "127.0.3.2:0"));
+
+    assert_job(api, &["list"], 0, "no jobs yet");
+    for command in ["show", "watch", "cancel", "retry"] {
+        assert_job(api, &[command, "1"], 3, "there is no job 1");
+    }
+    assert_job(api, &["export-history", "1"], 3, "no such thing");
+    assert_job(api, &["add", "hello"], 7, "neither a MusicBrainz release link");
+    let artist = "https://musicbrainz.org/artist/0b1c7a52-6f0e-4a54-9c0c-3d9a6c1f2e11";
+    assert_job(api, &["add", artist], 7, "links to a MusicBrainz artist");
+
+    let link = format!("https://musicbrainz.org/release/{}", album::RELEASE);
+    assert_job(api, &["add", &link], 0, "job 1 was added");
+    assert_job(api, &["show", "1"], 0, "job 1");
+    assert_job(api, &["add", &link], 7, "job 1 already has this release");
+    assert_job(api, &["watch", "1"], 0, "Harbour Lights: 9 of 9 tracks");
+    assert_job(api, &["list"], 0, "9/9 tracks, completed");
+    assert_job(api, &["show", "1"], 0, "01 - ");
+    assert_job(api, &["cancel", "1"], 7, "job 1 is over");
+    assert_job(api, &["retry", "1"], 7, "hint");
+    let history = dir.path().join("one history");
+    assert_job(api, &["export-history", "1", "-o", text(&history)], 0, "one history'`");
+    assert_eq!(code(&run(&["replay", "verify", text(&history)])), 0);
+
+    // A release that MusicBrainz does not know.
+    assert_job(api, &["add", "0b1c7a52-6f0e-4a54-9c0c-3d9a6c1f2e11"], 0, "job 2 was added");
+    assert_job(api, &["watch", "2"], 6, "knows no release");
+    // When it is asked again it has no time, so the job waits, and is nothing but waiting.
+    world.metadata().set_faults(Faults {
+        release_status: vec![503; 9],
+        retry_after_s: Some(60),
+        ..Faults::default()
+    });
+    assert_job(api, &["retry", "2"], 0, "job 2 tries again");
+    assert_job(api, &["show", "2"], 0, "looking up");
+    assert_job(api, &["cancel", "2"], 0, "job 2 was cancelled");
+    assert_job(api, &["watch", "2"], 6, "cancelled");
+    assert_eq!(node.end_with("TERM"), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_kept_answers_until_it_is_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (demo, api, _said) =
+        binary::demo(&["--keep", "--dir", text(dir.path())], "The node goes on at");
+    let data = ask(api, "{ node { session } jobs { nodes { state } } }", json!({})).await;
+    assert_eq!(data["node"]["session"], "OPEN", "{data}");
+    assert_eq!(data["jobs"]["nodes"], json!([{ "state": "COMPLETED" }]));
+    assert_job(api, &["watch", "1"], 0, "9 of 9 tracks");
+    assert_eq!(demo.end_with("INT"), Some(0));
+}
+
+/// Whoever cancels the demo's job is the only one who can keep its album from being complete.
+#[test]
+fn a_demo_whose_album_is_not_verified_exits_6() {
+    let dir = tempfile::tempdir().unwrap();
+    let (demo, api, said) = binary::demo(&["--dir", text(dir.path())], "GraphQL is at");
+    let start = std::time::Instant::now();
+    while !job(api, &["list"]).1.contains("/9 tracks") {
+        assert!(start.elapsed() < PATIENCE, "{:?}", job(api, &["list"]));
+    }
+    assert_job(api, &["cancel", "1"], 0, "was cancelled");
+    let (code, said) = demo.end(said);
+    assert!(said.contains(" of 9 verified") && !said.contains("9 of 9"), "{said}");
+    assert_eq!(code, Some(6));
 }
