@@ -14,8 +14,10 @@ use loopback::world::World;
 use node::{Node, StartError};
 use serde_json::{Value, json};
 
+use super::generous;
 use super::support::{
-    Setting, add, add_album, ask, brisk, completed, discs, honest, job_until, manner, settings,
+    Setting, add, add_album, ask, brisk, completed, discs, honest, job_until, manner, music,
+    patient, refusing, settings,
 };
 
 fn refusals(job: &Value) -> Vec<String> {
@@ -127,9 +129,8 @@ async fn a_service_that_is_down_leaves_the_job_waiting_with_a_reason() {
     let world = World::empty(discs()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(dir.path(), &world, brisk());
-    // Nobody listens at a port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    settings.musicbrainz_url = format!("http://{free}");
+    let (_taken, nobody) = refusing();
+    settings.musicbrainz_url = format!("http://{nobody}");
     let node = Node::start(settings).await.unwrap();
     let id = add_album(node.api()).await;
     let job = job_until(node.api(), &id, "said why", |job| job["reason"].is_string()).await;
@@ -146,7 +147,7 @@ async fn a_file_that_ends_in_zeros_is_refused_and_another_copy_is_taken() {
         file.set_len(size / 2).unwrap();
         file.set_len(size).unwrap();
     });
-    let setting = Setting::with(vec![bad, honest("ada", 5_000_000)]).await;
+    let setting = Setting::under(patient(), vec![bad, honest("ada", 5_000_000)]).await;
     let id = add_album(setting.node.api()).await;
     let job = completed(setting.node.api(), &id).await;
     let refusals = refusals(&job);
@@ -160,12 +161,33 @@ async fn a_file_that_is_cut_short_is_refused_and_another_copy_is_taken() {
     let bad = bad_copy(dir.path(), |file, size| {
         file.set_len(size * 2 / 3).unwrap();
     });
-    let setting = Setting::with(vec![bad, honest("ada", 5_000_000)]).await;
+    let setting = Setting::under(patient(), vec![bad, honest("ada", 5_000_000)]).await;
     let id = add_album(setting.node.api()).await;
     let job = completed(setting.node.api(), &id).await;
     let refusals = refusals(&job);
     assert!(refusals.iter().any(|reason| reason.contains("cut short")), "{refusals:?}");
     setting.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_sends_more_than_it_promised_adds_nothing_to_the_file() {
+    let setting = Setting::under(patient(), vec![honest("ada", 5_000_000)]).await;
+    let first = &discs().flac[0];
+    let offer = first.offered_as(0, r"Music\The Tin Orchard - Harbour Lights");
+    generous::join(setting.world.soulseek(), offer).await;
+    let id = add_album(setting.node.api()).await;
+    let job = completed(setting.node.api(), &id).await;
+    // What it promised is the file, and the file is right.
+    let sources = job["tracks"][0]["sources"].as_array().unwrap();
+    let generous = sources.iter().find(|source| source["peer"] == "slsk:generous").unwrap();
+    assert_eq!(generous["bytesAccepted"], first.size.to_string(), "{job:#}");
+    let published = setting.dir.path().join("music").join(&music(setting.dir.path())[0]);
+    let (published, original) =
+        (audio::examine(&published).unwrap(), audio::examine(&first.path).unwrap());
+    assert_eq!(published.pcm_blake3, original.pcm_blake3);
+    let log = setting.end().await;
+    let told = |line: String| line.contains("sent more than promised");
+    assert!(log.iter().map(domain::render::line).any(told));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ mod client;
 mod demo;
 mod exit;
 mod job;
+mod paste;
 mod progress;
 mod replay;
 mod serve;

@@ -7,8 +7,8 @@ use ::replay::show::ShowError;
 use ::replay::verify::VerifyError;
 use anyhow::Context;
 use domain::{Envelope, JobId, Seq};
-use eventlog::Log;
 use eventlog::history::HistoryReader;
+use eventlog::{Log, OpenError};
 
 use crate::exit::Failure;
 
@@ -47,18 +47,39 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     }
 }
 
+/// The events at `path`; at least one, because what is said of none is true of everything.
 fn open(path: &Path) -> anyhow::Result<Envelopes> {
-    if path.is_dir() {
-        let log = path.join("log");
-        if !log.is_dir() {
-            return Err(Failure::not_found(format!("{} holds no event log", path.display())));
-        }
-        let (_, reader) = Log::open(&log).with_context(|| {
-            format!("cannot open the log of {}; is its node still running?", path.display())
-        })?;
-        let durable = reader.durable();
-        return Ok(Box::new(reader.range(Seq(1)..=durable).map(|read| read.map_err(Into::into))));
+    let mut envelopes =
+        if path.is_dir() { open_log(path)? } else { open_history(path)? }.peekable();
+    if envelopes.peek().is_none() {
+        return Err(Failure::not_found(format!(
+            "{} holds no events; name a file of `reprise job export-history`, or the data folder of \
+             a node that has run",
+            path.display()
+        )));
     }
+    Ok(Box::new(envelopes))
+}
+
+fn open_log(data: &Path) -> anyhow::Result<Envelopes> {
+    let reader = Log::read(&data.join("log")).map_err(|error| match error {
+        OpenError::NotALog => Failure::not_found(format!(
+            "{} holds no event log; name the data folder of a node",
+            data.display()
+        )),
+        OpenError::InUse => anyhow::Error::from(error).context(format!(
+            "cannot open the log of {}; is its node still running?",
+            data.display()
+        )),
+        error => {
+            anyhow::Error::from(error).context(format!("cannot open the log of {}", data.display()))
+        }
+    })?;
+    let durable = reader.durable();
+    Ok(Box::new(reader.range(Seq(1)..=durable).map(|read| read.map_err(Into::into))))
+}
+
+fn open_history(path: &Path) -> anyhow::Result<Envelopes> {
     if !path.exists() {
         return Err(Failure::not_found(format!("there is no {}", path.display())));
     }

@@ -107,19 +107,32 @@ impl Log {
     /// When the log is in use, of another format, or damaged at its end.
     pub fn open(dir: &Path) -> Result<(Self, Reader), OpenError> {
         let store = Store::open(dir)?;
-        let mut last = Seq(0);
-        let mut hash = store.identity.chain_start();
-        if let Some(entry) = store.blocks.iter().next_back() {
-            let (first, _) = store::read_key(&entry?.0, Seq(0))?;
-            let block = Reader::linked_block(&store.blocks, store.identity, first)?;
-            (last, hash) = (block.last(), block.hash());
-        }
-        let mut mark =
-            Mark::open(dir).map_err(|source| OpenError::Io { what: "open the mark of", source })?;
+        let (last, hash) = end(&store)?;
+        let mut mark = Mark::open(dir).map_err(mark_failed)?;
         mark.check(last, &hash)?;
         let durable = Arc::new(Signal::at(last));
         let reader = Reader::new(store.blocks.clone(), store.identity, Arc::clone(&durable));
         Ok((Self { store, mark, durable, last, hash, poisoned: false }, reader))
+    }
+
+    /// Opens the log in `dir` to read it, with the same checks. Where there is none, none is made.
+    ///
+    /// # Errors
+    /// As [`Log::open`], and [`OpenError::NotALog`] where there is none.
+    pub fn read(dir: &Path) -> Result<Reader, OpenError> {
+        let mut mark = Mark::open_existing(dir).map_err(mark_failed)?;
+        let mut check = |last, hash| mark.as_mut().map_or(Ok(()), |mark| mark.check(last, hash));
+        let store = match Store::open_existing(dir) {
+            Err(OpenError::NotALog) => {
+                // What held events once is a log that lost them.
+                check(Seq(0), &[0; 32])?;
+                return Err(OpenError::NotALog);
+            }
+            store => store?,
+        };
+        let (last, hash) = end(&store)?;
+        check(last, &hash)?;
+        Ok(Reader::new(store.blocks, store.identity, Arc::new(Signal::at(last))))
     }
 
     /// Which log this is.
@@ -158,6 +171,20 @@ impl Log {
     pub fn on_durable(&self, hook: impl Fn(Seq) -> bool + Send + 'static) {
         self.durable.on_change(hook);
     }
+}
+
+/// The last event, and the hash of the block it is in.
+fn end(store: &Store) -> Result<(Seq, [u8; 32]), OpenError> {
+    let Some(entry) = store.blocks.iter().next_back() else {
+        return Ok((Seq(0), store.identity.chain_start()));
+    };
+    let (first, _) = store::read_key(&entry?.0, Seq(0))?;
+    let block = Reader::linked_block(&store.blocks, store.identity, first)?;
+    Ok((block.last(), block.hash()))
+}
+
+fn mark_failed(source: io::Error) -> OpenError {
+    OpenError::Io { what: "open the mark of", source }
 }
 
 /// Blocks ready to be committed together.

@@ -17,6 +17,7 @@ use domain::Seq;
 
 use crate::damage::Damage;
 use crate::reader::ReadError;
+use crate::store::existing;
 
 const MAGIC: [u8; 8] = *b"RPRSMARK";
 const BYTES: usize = 8 + 8 + 32 + 4;
@@ -33,6 +34,11 @@ impl Mark {
         let file =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
         Ok(Self { file })
+    }
+
+    /// Opens the mark of the log in `dir` to read it; a log that was copied may be without one.
+    pub(crate) fn open_existing(dir: &Path) -> io::Result<Option<Self>> {
+        Ok(existing(File::open(dir.join("mark")))?.map(|file| Self { file }))
     }
 
     /// Fails when the log ends before the mark, or differs where the mark is. A mark that cannot be

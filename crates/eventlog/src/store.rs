@@ -42,37 +42,54 @@ pub(crate) struct Store {
     // sled's own flush only hands bytes to the kernel; this second handle makes them durable.
     file: File,
     // Tells at once that somebody else has the log, which sled's own lock does not: see `open_db`.
-    _lock: File,
+    // A log that was copied may be without it.
+    _lock: Option<File>,
 }
 
 impl Store {
     /// Opens or creates the store in `dir`.
     pub(crate) fn open(dir: &Path) -> Result<Self, OpenError> {
-        let io = |what| move |source| OpenError::Io { what, source };
-        std::fs::create_dir_all(dir).map_err(io("create the folder of"))?;
-        let lock = File::create(dir.join("lock")).map_err(io("create the lock of"))?;
-        match lock.try_lock() {
-            Ok(()) => (),
-            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse),
-            Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
-        }
+        std::fs::create_dir_all(dir).map_err(failed("create the folder of"))?;
+        let lock = File::create(dir.join("lock")).map_err(failed("create the lock of"))?;
+        hold(&lock)?;
         let db = open_db(dir)?;
-        let file = File::open(dir.join("db")).map_err(io("open the file of"))?;
+        let file = File::open(dir.join("db")).map_err(failed("open the file of"))?;
         let meta = db.open_tree("meta")?;
         let blocks = db.open_tree("blocks")?;
-        let identity = match meta.get(META_KEY)? {
-            Some(value) => read_meta(&value)?,
-            None if blocks.is_empty() => {
+        let identity = match read_identity(&meta, &blocks)? {
+            Some(identity) => identity,
+            None => {
                 let identity = LogId::draw(dir);
                 meta.insert(META_KEY, write_meta(identity))?;
                 db.flush()?;
-                file.sync_data().map_err(io("sync"))?;
+                file.sync_data().map_err(failed("sync"))?;
                 // The names of the new files are durable only once their folders are.
-                sync_folder(dir).map_err(io("sync the folder of"))?;
+                sync_folder(dir).map_err(failed("sync the folder of"))?;
                 identity
             }
-            None => return Err(OpenError::NoIdentity),
         };
+        Ok(Self { db, blocks, identity, file, _lock: Some(lock) })
+    }
+
+    /// Opens the store in `dir` if there is one, and leaves the folder alone if there is none.
+    pub(crate) fn open_existing(dir: &Path) -> Result<Self, OpenError> {
+        // sled makes whatever it does not find.
+        for name in ["conf", "db"] {
+            let found = existing(std::fs::metadata(dir.join(name))).map_err(failed("find"))?;
+            if !found.is_some_and(|found| found.is_file() && found.len() > 0) {
+                return Err(OpenError::NotALog);
+            }
+        }
+        let lock = existing(File::open(dir.join("lock"))).map_err(failed("open the lock of"))?;
+        lock.as_ref().map_or(Ok(()), hold)?;
+        let db = open_db(dir)?;
+        let file = File::open(dir.join("db")).map_err(failed("open the file of"))?;
+        let trees = db.tree_names();
+        if ["meta", "blocks"].iter().any(|ours| !trees.iter().any(|tree| tree == ours)) {
+            return Err(OpenError::NotALog);
+        }
+        let blocks = db.open_tree("blocks")?;
+        let identity = read_identity(&db.open_tree("meta")?, &blocks)?.ok_or(OpenError::NotALog)?;
         Ok(Self { db, blocks, identity, file, _lock: lock })
     }
 
@@ -142,6 +159,36 @@ pub(crate) fn read_key(key: &[u8], near: Seq) -> Result<(Seq, u16), ReadError> {
     match part {
         [high, low] => Ok((Seq(u64::from_be_bytes(*first)), u16::from_be_bytes([*high, *low]))),
         _ => Err(ReadError::Damaged { seq: near, damage: Damage::StrayKey }),
+    }
+}
+
+fn failed(what: &'static str) -> impl Fn(io::Error) -> OpenError {
+    move |source| OpenError::Io { what, source }
+}
+
+/// What was found; `None` when there is nothing by that name.
+pub(crate) fn existing<T>(found: io::Result<T>) -> io::Result<Option<T>> {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    match found {
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+fn hold(lock: &File) -> Result<(), OpenError> {
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
+        Err(TryLockError::Error(source)) => Err(failed("lock")(source)),
+    }
+}
+
+/// The identity of a store; `None` while it holds nothing at all.
+fn read_identity(meta: &sled::Tree, blocks: &sled::Tree) -> Result<Option<LogId>, OpenError> {
+    match meta.get(META_KEY)? {
+        Some(value) => read_meta(&value).map(Some),
+        None if blocks.is_empty() => Ok(None),
+        None => Err(OpenError::NoIdentity),
     }
 }
 
