@@ -1,43 +1,13 @@
 //! A node that is killed in the middle goes on from the bytes it has. The node is a process of its
 //! own, killed with SIGKILL; the world lives on.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Stdio};
-
 use domain::observation::Observation;
 use domain::{Event, Input, Policy};
 use loopback::world::World;
 
-use crate::binary::reprise;
+use crate::binary::serve;
 
-use super::support::{add_album, completed, discs, honest, job_until, music, recorded};
-
-/// A running process; it does not outlive the test.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn serve(config: &Path) -> (Process, SocketAddr) {
-    let mut child =
-        reprise().args(["serve", "--config"]).arg(config).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let api = loop {
-        let line = lines.next().expect("the node ended before it listened").unwrap();
-        if let Some(rest) = line.split("listens at http://").nth(1) {
-            break rest.split('/').next().unwrap().parse().unwrap();
-        }
-    };
-    // Read on, so that the node never waits for a reader.
-    std::thread::spawn(move || lines.for_each(drop));
-    (Process(child), api)
-}
+use super::support::{add_album, completed, config, discs, honest, job_until, music, recorded};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_node_goes_on_from_the_bytes_it_has() {
@@ -48,18 +18,7 @@ async fn a_killed_node_goes_on_from_the_bytes_it_has() {
         world.join(manner, offers).await.unwrap();
     }
     let dir = tempfile::tempdir().unwrap();
-    let config = dir.path().join("config.yml");
-    let services = world.metadata().url();
-    std::fs::write(
-        &config,
-        format!(
-            "data: data\nmusic: music\nsoulseek:\n  server: {}\n  user: killed\n  password: secret\n  \
-             listen: 127.0.3.1:0\nacoustid:\n  url: {services}\n  key: test\nmusicbrainz:\n  url: \
-             {services}\n  contact: test\napi:\n  listen: 127.0.0.1:0\n",
-            world.soulseek()
-        ),
-    )
-    .unwrap();
+    let config = config(dir.path(), &world, "127.0.3.1:0");
 
     let (process, api) = serve(&config);
     let id = add_album(api).await;

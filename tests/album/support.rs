@@ -15,6 +15,7 @@ use loopback::world::World;
 use node::{Account, Node, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 /// The longest that anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -57,6 +58,19 @@ pub(crate) fn brisk() -> Policy {
     }
 }
 
+/// A policy for a test that needs the answers of all peers before it chooses, however busy the machine.
+pub(crate) fn patient() -> Policy {
+    Policy { search_open_ms: 6000, gather_ms: 5000, ..brisk() }
+}
+
+/// A port that refuses whoever connects for as long as the socket lives: it is taken, and nobody listens.
+pub(crate) fn refusing() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 pub(crate) fn settings(dir: &Path, world: &World, policy: Policy) -> Settings {
     // Tests run side by side, so each node has an address of its own.
     static NUMBER: AtomicU8 = AtomicU8::new(1);
@@ -85,8 +99,27 @@ pub(crate) fn settings(dir: &Path, world: &World, policy: Policy) -> Settings {
     }
 }
 
+/// Writes the configuration of a node of its own process; its folders are in `dir`.
+pub(crate) fn config(dir: &Path, world: &World, listen: &str) -> PathBuf {
+    let path = dir.join("config.yml");
+    let services = world.metadata().url();
+    std::fs::write(
+        &path,
+        format!(
+            "data: data\nmusic: music\nsoulseek:\n  server: {}\n  user: served\n  password: secret\n  \
+             listen: {listen}\nacoustid:\n  url: {services}\n  key: test\nmusicbrainz:\n  url: \
+             {services}\n  contact: test\napi:\n  listen: 127.0.0.1:0\n",
+            world.soulseek()
+        ),
+    )
+    .unwrap();
+    path
+}
+
 /// Asks a node's GraphQL API and returns `data`.
 pub(crate) async fn ask(api: SocketAddr, query: &str, variables: Value) -> Value {
+    // Where the node is a process of its own, nobody has chosen one in this process.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let answer: Value = reqwest::Client::new()
         .post(format!("http://{api}/graphql"))
         .json(&json!({ "query": query, "variables": variables }))
@@ -190,24 +223,29 @@ pub(crate) struct Setting {
     pub(crate) dir: TempDir,
     pub(crate) world: World,
     pub(crate) node: Node,
+    policy: Policy,
 }
 
 impl Setting {
     pub(crate) async fn with(peers: Vec<(Manner, Vec<Offer>)>) -> Self {
+        Self::under(brisk(), peers).await
+    }
+
+    pub(crate) async fn under(policy: Policy, peers: Vec<(Manner, Vec<Offer>)>) -> Self {
         let mut world = World::empty(discs()).await.unwrap();
         for (manner, offers) in peers {
             world.join(manner, offers).await.unwrap();
         }
         let dir = tempfile::tempdir().unwrap();
-        let node = Node::start(settings(dir.path(), &world, brisk())).await.unwrap();
-        Self { dir, world, node }
+        let node = Node::start(settings(dir.path(), &world, policy)).await.unwrap();
+        Self { dir, world, node, policy }
     }
 
     /// Stops the node, checks its history, and returns it.
     pub(crate) async fn end(self) -> Vec<Envelope> {
         self.node.stop().await.unwrap();
         let log = recorded(self.dir.path());
-        obeys_the_laws(&log, &brisk());
+        obeys_the_laws(&log, &self.policy);
         log
     }
 }

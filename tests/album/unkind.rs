@@ -3,6 +3,9 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use domain::chunk::CHUNK_BYTES;
 use domain::{ByteRange, Event, Input, Observation, Policy};
@@ -14,8 +17,10 @@ use loopback::world::World;
 use node::{Node, StartError};
 use serde_json::{Value, json};
 
+use super::generous;
 use super::support::{
-    Setting, add, add_album, ask, brisk, completed, discs, honest, job_until, manner, settings,
+    PATIENCE, Setting, add, add_album, ask, brisk, completed, discs, honest, job_until, manner,
+    music, patient, refusing, settings,
 };
 
 fn refusals(job: &Value) -> Vec<String> {
@@ -29,10 +34,7 @@ fn refusals(job: &Value) -> Vec<String> {
 }
 
 /// A peer that is quicker than all others and has one changed file.
-fn bad_copy(
-    dir: &std::path::Path,
-    change: impl Fn(&mut std::fs::File, u64),
-) -> (Manner, Vec<Offer>) {
+fn bad_copy(dir: &Path, change: impl Fn(&mut std::fs::File, u64)) -> (Manner, Vec<Offer>) {
     let path = dir.join("bad.flac");
     std::fs::copy(&discs().flac[0].path, &path).unwrap();
     let mut file = std::fs::File::options().write(true).open(&path).unwrap();
@@ -52,8 +54,8 @@ async fn closed_because(api: SocketAddr, part: &str) -> Value {
             assert_eq!(node["session"], "CLOSED");
             return node.clone();
         }
-        assert!(start.elapsed() < super::support::PATIENCE, "{data}");
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        assert!(start.elapsed() < PATIENCE, "{data}");
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
 }
 
@@ -127,9 +129,8 @@ async fn a_service_that_is_down_leaves_the_job_waiting_with_a_reason() {
     let world = World::empty(discs()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(dir.path(), &world, brisk());
-    // Nobody listens at a port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    settings.musicbrainz_url = format!("http://{free}");
+    let (_taken, nobody) = refusing();
+    settings.musicbrainz_url = format!("http://{nobody}");
     let node = Node::start(settings).await.unwrap();
     let id = add_album(node.api()).await;
     let job = job_until(node.api(), &id, "said why", |job| job["reason"].is_string()).await;
@@ -146,7 +147,7 @@ async fn a_file_that_ends_in_zeros_is_refused_and_another_copy_is_taken() {
         file.set_len(size / 2).unwrap();
         file.set_len(size).unwrap();
     });
-    let setting = Setting::with(vec![bad, honest("ada", 5_000_000)]).await;
+    let setting = Setting::under(patient(), vec![bad, honest("ada", 5_000_000)]).await;
     let id = add_album(setting.node.api()).await;
     let job = completed(setting.node.api(), &id).await;
     let refusals = refusals(&job);
@@ -160,12 +161,33 @@ async fn a_file_that_is_cut_short_is_refused_and_another_copy_is_taken() {
     let bad = bad_copy(dir.path(), |file, size| {
         file.set_len(size * 2 / 3).unwrap();
     });
-    let setting = Setting::with(vec![bad, honest("ada", 5_000_000)]).await;
+    let setting = Setting::under(patient(), vec![bad, honest("ada", 5_000_000)]).await;
     let id = add_album(setting.node.api()).await;
     let job = completed(setting.node.api(), &id).await;
     let refusals = refusals(&job);
     assert!(refusals.iter().any(|reason| reason.contains("cut short")), "{refusals:?}");
     setting.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_sends_more_than_it_promised_adds_nothing_to_the_file() {
+    let setting = Setting::under(patient(), vec![honest("ada", 5_000_000)]).await;
+    let first = &discs().flac[0];
+    let offer = first.offered_as(0, r"Music\The Tin Orchard - Harbour Lights");
+    generous::join(setting.world.soulseek(), offer).await;
+    let id = add_album(setting.node.api()).await;
+    let job = completed(setting.node.api(), &id).await;
+    // What it promised is the file, and the file is right.
+    let sources = job["tracks"][0]["sources"].as_array().unwrap();
+    let generous = sources.iter().find(|source| source["peer"] == "slsk:generous").unwrap();
+    assert_eq!(generous["bytesAccepted"], first.size.to_string(), "{job:#}");
+    let published = setting.dir.path().join("music").join(&music(setting.dir.path())[0]);
+    let (published, original) =
+        (audio::examine(&published).unwrap(), audio::examine(&first.path).unwrap());
+    assert_eq!(published.pcm_blake3, original.pcm_blake3);
+    let log = setting.end().await;
+    let told = |line: String| line.contains("sent more than promised");
+    assert!(log.iter().map(domain::render::line).any(told));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -323,6 +345,61 @@ async fn a_full_disk_holds_the_job_until_there_is_space() {
     assert!(job["nextAction"].is_string(), "{job}");
     std::fs::remove_file(&first).unwrap();
     completed(node.api(), &id).await;
+    node.stop().await.unwrap();
+    super::support::obeys_the_laws(&super::support::recorded(dir.path()), &brisk());
+}
+
+/// A small file system for a node's event log, which takes root to mount.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    fn mount(at: &'a Path) -> Self {
+        std::fs::create_dir_all(at).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=32m", "reprise-test"])
+            .arg(at)
+            .status()
+            .unwrap();
+        assert!(mounted.success(), "this test mounts a small file system and needs to be root");
+        Self(at)
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_under_the_event_log_is_waited_for_and_nothing_is_lost() {
+    let mut world = World::empty(discs()).await.unwrap();
+    let (manner, offers) = honest("ada", 50_000_000);
+    world.join(manner, offers).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("data/log");
+    let _disk = SmallDisk::mount(&log);
+    let node = Node::start(settings(dir.path(), &world, brisk())).await.unwrap();
+    let api = node.api();
+    let ballast = log.join("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+    let adding = tokio::spawn(async move { add_album(api).await });
+    let waits = async || {
+        let data = ask(api, "{ node { logWaitsForSpace } }", json!({})).await;
+        data["node"]["logWaitsForSpace"] == true
+    };
+    let start = Instant::now();
+    // Small events may find room for a while; a release does not.
+    while !waits().await {
+        assert!(start.elapsed() < PATIENCE, "the log never found its disk full");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    let id = adding.await.unwrap();
+    completed(api, &id).await;
+    assert!(!waits().await);
     node.stop().await.unwrap();
     super::support::obeys_the_laws(&super::support::recorded(dir.path()), &brisk());
 }

@@ -2,15 +2,22 @@
 
 use std::fs::File;
 use std::io::BufWriter;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Output;
 use std::sync::OnceLock;
 
 use domain::{Decision, Envelope, Event};
-use eventlog::history::{HistoryReader, write_envelopes};
+use eventlog::Log;
+use eventlog::history::{Header, HistoryReader, write_envelopes};
+use loopback::album;
+use loopback::metadata_server::Faults;
+use loopback::world::World;
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::binary::reprise;
+use crate::album::support::{PATIENCE, ask, config, discs, honest, refusing};
+use crate::binary::{self, reprise, serve};
 
 fn run(arguments: &[&str]) -> Output {
     reprise().args(arguments).output().unwrap()
@@ -28,9 +35,9 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A folder that the demo has filled, made once.
-fn demo() -> &'static Path {
-    static DEMO: OnceLock<TempDir> = OnceLock::new();
+/// A demo, run once: the folder it has filled and what it said.
+fn demo_run() -> &'static (TempDir, String) {
+    static DEMO: OnceLock<(TempDir, String)> = OnceLock::new();
     DEMO.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let output = run(&["demo", "--dir", text(dir.path())]);
@@ -39,9 +46,12 @@ fn demo() -> &'static Path {
         for part in ["9 of 9 verified", "takeovers", "refused", "replay verify"] {
             assert!(said.contains(part), "{said}");
         }
-        dir
+        (dir, said)
     })
-    .path()
+}
+
+fn demo() -> &'static Path {
+    demo_run().0.path()
 }
 
 fn history() -> Vec<Envelope> {
@@ -61,6 +71,22 @@ fn the_demo_leaves_music_and_a_history_that_replays() {
     let output = run(&["replay", "show", text(&demo().join("job-1.history"))]);
     let lines = String::from_utf8_lossy(&output.stdout).lines().count();
     assert_eq!(lines, history().len());
+}
+
+/// The names of what a demo's summary tells, in order.
+fn told(summary: &str) -> Vec<&str> {
+    let indented = summary.lines().filter_map(|line| line.strip_prefix("  "));
+    let names = indented.filter_map(|line| line.split("  ").next());
+    names.skip_while(|name| *name != "tracks").take_while(|name| !name.contains(' ')).collect()
+}
+
+#[test]
+fn the_readme_shows_what_the_demo_says() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let shown = told(&readme);
+    assert_eq!(shown.len(), 6, "{shown:?}");
+    assert_eq!(shown, told(&demo_run().1));
 }
 
 #[test]
@@ -104,31 +130,76 @@ fn a_damaged_history_is_an_error_that_says_where() {
 #[test]
 fn a_damaged_log_is_refused_and_never_misread() {
     let before = history();
-    let store = std::fs::read(demo().join("data/log/db")).unwrap();
+    const STORE: &str = "volumes/00000000000000000001.sled";
+    let store = std::fs::read(demo().join("data/log").join(STORE).join("db")).unwrap();
     for part in 1..24 {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
-        std::fs::create_dir(&log).unwrap();
-        for entry in std::fs::read_dir(demo().join("data/log")).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_type().unwrap().is_file() {
-                std::fs::copy(entry.path(), log.join(entry.file_name())).unwrap();
+        std::fs::create_dir_all(log.join(STORE)).unwrap();
+        for folder in ["", STORE] {
+            for entry in std::fs::read_dir(demo().join("data/log").join(folder)).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_file() {
+                    let to = log.join(folder).join(entry.file_name());
+                    std::fs::copy(entry.path(), to).unwrap();
+                }
             }
         }
         let mut bytes = store.clone();
         let at = bytes.len() * part / 24;
         bytes[at] ^= 0x10;
-        std::fs::write(log.join("db"), bytes).unwrap();
+        std::fs::write(log.join(STORE).join("db"), bytes).unwrap();
         let output = run(&["replay", "show", text(dir.path())]);
         match code(&output) {
             0 => {
                 let lines = String::from_utf8_lossy(&output.stdout).lines().count();
                 assert!(lines >= before.len(), "byte {at}: {lines} lines of {}", before.len());
             }
-            1 => assert!(errors(&output).contains("error:"), "byte {at}"),
+            5 => assert!(errors(&output).contains("reprise log salvage"), "byte {at}"),
             other => panic!("byte {at}: exit code {other}: {}", errors(&output)),
         }
     }
+}
+
+/// Nothing is what every program agrees with.
+#[test]
+fn a_history_without_events_is_no_history_and_nothing_is_made_to_read_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, log) = (dir.path().join("data"), dir.path().join("data/log"));
+    std::fs::create_dir_all(&log).unwrap();
+    let empty = dir.path().join("empty.history");
+    let header = Header { engine: engine::VERSION, job: None };
+    write_envelopes(File::create(&empty).unwrap(), header, &[]).unwrap();
+    // A node that never came to record anything.
+    let unborn = dir.path().join("unborn");
+    drop(Log::open(&unborn.join("log")).unwrap());
+    for (source, words) in
+        [(&data, "holds no event log"), (&empty, "no events"), (&unborn, "no events")]
+    {
+        for command in ["verify", "show"] {
+            let output = run(&["replay", command, text(source)]);
+            assert_eq!(code(&output), 3, "{command} {}", source.display());
+            assert!(errors(&output).contains(words), "{}", errors(&output));
+            assert!(output.stdout.is_empty(), "{output:?}");
+        }
+    }
+    assert_eq!(std::fs::read_dir(log).unwrap().count(), 0);
+}
+
+#[test]
+fn a_node_that_runs_is_suspected_only_where_the_log_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = Log::open(&dir.path().join("log")).unwrap();
+    let output = run(&["replay", "verify", text(dir.path())]);
+    assert_eq!(code(&output), 1);
+    assert!(errors(&output).contains("still running?"), "{}", errors(&output));
+    drop(open);
+    // The end of the log is missing: its mark is that of a longer one.
+    std::fs::copy(demo().join("data/log/mark"), dir.path().join("log/mark")).unwrap();
+    let output = run(&["replay", "verify", text(dir.path())]);
+    assert_eq!(code(&output), 1);
+    let said = errors(&output);
+    assert!(said.contains("because the log is damaged") && !said.contains("running"), "{said}");
 }
 
 #[test]
@@ -141,6 +212,14 @@ fn a_mistake_in_the_configuration_is_shown_at_its_line() {
     let said = errors(&output);
     assert!(said.contains("pasword") && said.contains("5"), "{said}");
 
+    let account = "soulseek:\n  user: ada\n  password: x\n";
+    let service = "musicbrainz:\n  url: musicbrainz.org\n";
+    std::fs::write(&path, format!("data: d\nmusic: m\n{account}{service}")).unwrap();
+    let output = run(&["serve", "--config", text(&path)]);
+    assert_eq!(code(&output), 2);
+    let said = errors(&output);
+    assert!(said.contains("url: musicbrainz.org") && said.contains("https address"), "{said}");
+
     let output = run(&["serve", "--config", text(&dir.path().join("none.yml"))]);
     assert_eq!(code(&output), 2);
     assert!(errors(&output).contains("config.example.yml"), "{}", errors(&output));
@@ -149,7 +228,7 @@ fn a_mistake_in_the_configuration_is_shown_at_its_line() {
 #[test]
 fn scripts_can_tell_failures_apart_by_exit_code() {
     let dir = tempfile::tempdir().unwrap();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_taken, nobody) = refusing();
     let output = run(&["job", "--api", &nobody.to_string(), "list"]);
     assert_eq!(code(&output), 4, "{}", errors(&output));
     assert!(errors(&output).contains("reprise serve"), "{}", errors(&output));
@@ -192,4 +271,92 @@ fn an_api_for_everybody_is_wrong_configuration() {
     assert_eq!(code(&output), 2, "{}", errors(&output));
     assert!(errors(&output).contains("only loopback"), "{}", errors(&output));
     assert!(!dir.path().join("d").exists());
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs `reprise job` against a node: its exit code, and what it said either way.
+fn job(api: SocketAddr, arguments: &[&str]) -> (i32, String) {
+    let output = run(&[&["job", "--api", &api.to_string()], arguments].concat());
+    (code(&output), said(&output) + &errors(&output))
+}
+
+fn assert_job(api: SocketAddr, arguments: &[&str], code: i32, words: &str) {
+    let (exited, said) = job(api, arguments);
+    assert!(exited == code && said.contains(words), "{arguments:?}: exit code {exited}: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_job_command_says_by_its_exit_code_what_became_of_it() {
+    let mut world = World::empty(discs()).await.unwrap();
+    let (manner, offers) = honest("ada", 50_000_000);
+    world.join(manner, offers).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (node, api) = serve(&config(dir.path(), &world, "127.0.3.2:0"));
+
+    assert_job(api, &["list"], 0, "no jobs yet");
+    for command in ["show", "watch", "cancel", "retry"] {
+        assert_job(api, &[command, "1"], 3, "there is no job 1");
+    }
+    assert_job(api, &["export-history", "1"], 3, "no such thing");
+    assert_job(api, &["add", "hello"], 7, "neither a MusicBrainz release link");
+    let artist = "https://musicbrainz.org/artist/0b1c7a52-6f0e-4a54-9c0c-3d9a6c1f2e11";
+    assert_job(api, &["add", artist], 7, "links to a MusicBrainz artist");
+
+    let link = format!("https://musicbrainz.org/release/{}", album::RELEASE);
+    assert_job(api, &["add", &link], 0, "job 1 was added");
+    assert_job(api, &["show", "1"], 0, "job 1");
+    assert_job(api, &["add", &link], 7, "job 1 already has this release");
+    assert_job(api, &["watch", "1"], 0, "Harbour Lights: 9 of 9 tracks");
+    assert_job(api, &["list"], 0, "9/9 tracks, completed");
+    assert_job(api, &["show", "1"], 0, "01 - ");
+    assert_job(api, &["cancel", "1"], 7, "job 1 is over");
+    assert_job(api, &["retry", "1"], 7, "hint");
+    let history = dir.path().join("one history");
+    assert_job(api, &["export-history", "1", "-o", text(&history)], 0, "one history'`");
+    assert_eq!(code(&run(&["replay", "verify", text(&history)])), 0);
+
+    // A release that MusicBrainz does not know.
+    assert_job(api, &["add", "0b1c7a52-6f0e-4a54-9c0c-3d9a6c1f2e11"], 0, "job 2 was added");
+    assert_job(api, &["watch", "2"], 6, "knows no release");
+    // When it is asked again it has no time, so the job waits, and is nothing but waiting.
+    world.metadata().set_faults(Faults {
+        release_status: vec![503; 9],
+        retry_after_s: Some(60),
+        ..Faults::default()
+    });
+    assert_job(api, &["retry", "2"], 0, "job 2 tries again");
+    assert_job(api, &["show", "2"], 0, "looking up");
+    assert_job(api, &["cancel", "2"], 0, "job 2 was cancelled");
+    assert_job(api, &["watch", "2"], 6, "cancelled");
+    assert_eq!(node.end_with("TERM"), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_demo_that_is_kept_answers_until_it_is_interrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (demo, api, _said) =
+        binary::demo(&["--keep", "--dir", text(dir.path())], "The node goes on at");
+    let data = ask(api, "{ node { session } jobs { nodes { state } } }", json!({})).await;
+    assert_eq!(data["node"]["session"], "OPEN", "{data}");
+    assert_eq!(data["jobs"]["nodes"], json!([{ "state": "COMPLETED" }]));
+    assert_job(api, &["watch", "1"], 0, "9 of 9 tracks");
+    assert_eq!(demo.end_with("INT"), Some(0));
+}
+
+/// Whoever cancels the demo's job is the only one who can keep its album from being complete.
+#[test]
+fn a_demo_whose_album_is_not_verified_exits_6() {
+    let dir = tempfile::tempdir().unwrap();
+    let (demo, api, said) = binary::demo(&["--dir", text(dir.path())], "GraphQL is at");
+    let start = std::time::Instant::now();
+    while !job(api, &["list"]).1.contains("/9 tracks") {
+        assert!(start.elapsed() < PATIENCE, "{:?}", job(api, &["list"]));
+    }
+    assert_job(api, &["cancel", "1"], 0, "was cancelled");
+    let (code, said) = demo.end(said);
+    assert!(said.contains(" of 9 verified") && !said.contains("9 of 9"), "{said}");
+    assert_eq!(code, Some(6));
 }

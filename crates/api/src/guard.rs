@@ -26,7 +26,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard that lets these host names pass too: the setting `web.hosts`.
+    /// A guard that lets these host names pass too: the setting `api.hosts`.
     #[must_use]
     pub fn new(hosts: impl IntoIterator<Item = String>) -> Self {
         Self { hosts: hosts.into_iter().map(|host| plain_name(&host)).collect() }
@@ -100,7 +100,7 @@ fn foreign_host(host: &str) -> Problem {
         status: StatusCode::MISDIRECTED_REQUEST,
         title: "foreign host",
         detail: format!(
-            "this node does not go by the name {host:?}; if it should, add the name to web.hosts in \
+            "this node does not go by the name {host:?}; if it should, add the name to api.hosts in \
              the configuration, or use its IP address"
         ),
     }
@@ -113,7 +113,7 @@ fn foreign_page(site: &str) -> Problem {
         title: "foreign page",
         detail: format!(
             "pages of other sites ({site:?}) may not use this node; a page served under a name \
-             listed in web.hosts may"
+             listed in api.hosts may"
         ),
     }
 }

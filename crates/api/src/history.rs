@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use domain::{JobId, Seq};
 use eventlog::history::{Header, WriteError, write_history};
-use eventlog::{ReadError, Reader, Record};
+use eventlog::{ReadError, Reader};
 use futures_util::stream;
 use tokio::sync::mpsc;
 
@@ -45,20 +45,17 @@ fn write(
     writer: impl Write,
 ) -> Result<u64, WriteError<ReadError>> {
     let step = log.get(last).map_err(WriteError::Source)?.map(|envelope| envelope.cause);
-    write_history(writer, header, whole_steps(log.records(Seq(1)..=log.durable()), last, step))
+    let records = log.records(Seq(1)..=log.durable()).take_while(|read| match read {
+        Ok(record) => is_in_whole_steps(record.seq, record.cause, last, step),
+        Err(_) => true,
+    });
+    write_history(writer, header, records)
 }
 
-/// Everything up to `last`, and the rest of the step that it belongs to. Nothing is left out: what is
-/// decided about one job depends on what others did before.
-fn whole_steps<E>(
-    log: impl Iterator<Item = Result<Record, E>>,
-    last: Seq,
-    step: Option<Seq>,
-) -> impl Iterator<Item = Result<Record, E>> {
-    log.take_while(move |read| match read {
-        Ok(record) => record.seq <= last || Some(record.cause) == step,
-        Err(_) => true,
-    })
+/// Whether an event stands before `last` or in the rest of the step that it belongs to. Nothing before
+/// it is left out: what is decided about one job depends on what others did before.
+fn is_in_whole_steps(seq: Seq, cause: Seq, last: Seq, step: Option<Seq>) -> bool {
+    seq <= last || Some(cause) == step
 }
 
 /// Hands bytes on to an answer that is being sent.
@@ -84,25 +81,16 @@ impl Write for PieceWriter {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
-    use domain::{Event, Input, Observation, Timestamp};
-
     use super::*;
 
     #[test]
     fn a_history_ends_with_the_step_of_its_last_event() {
-        let causes = [1, 1, 3, 3, 3, 6, 6];
         let history = |last: u64, step: u64| -> Vec<u64> {
-            let log = (1u64..).zip(causes).map(|(seq, cause)| {
-                Ok::<_, Infallible>(Envelope {
-                    seq: Seq(seq),
-                    at: Timestamp(0),
-                    cause: Seq(cause),
-                    event: Event::Input(Input::Observation(Observation::DeadlineReached)),
-                })
-            });
-            whole_steps(log, Seq(last), Some(Seq(step))).map(|read| read.unwrap().seq.0).collect()
+            let causes = [1, 1, 3, 3, 3, 6, 6];
+            let within = |(seq, cause): &(u64, u64)| {
+                is_in_whole_steps(Seq(*seq), Seq(*cause), Seq(last), Some(Seq(step)))
+            };
+            (1u64..).zip(causes).take_while(within).map(|(seq, _)| seq).collect()
         };
         assert_eq!(history(4, 3), [1, 2, 3, 4, 5]);
         assert_eq!(history(7, 6), [1, 2, 3, 4, 5, 6, 7]);

@@ -1,6 +1,6 @@
 //! What can be asked for. A mutation turns its arguments into a [`Command`] and its receipt into an
-//! answer; what the engine refuses is an answer too. An answer is given once it is durable, and views
-//! show it once they reach its `seq`.
+//! answer; what the engine refuses is an answer too. An answer is given once what was asked is durable
+//! and whoever reads next sees it.
 
 use async_graphql::{Context, ID, Object, Result};
 use domain::decision::CommandRefusal;
@@ -11,7 +11,7 @@ use crate::inbox::Receipt;
 use crate::object::{
     AddJobResult, CommandRefused, Duplicate, InvalidReference, JobCommandResult, JobReceipt,
 };
-use crate::state::ApiState;
+use crate::state::{Advances, ApiState, reach};
 
 /// What can be asked for.
 pub(crate) struct Mutation;
@@ -67,7 +67,12 @@ pub(crate) fn job_id(id: &ID) -> Result<JobId> {
 
 async fn ask(context: &Context<'_>, command: Command) -> Result<Receipt> {
     let state = context.data::<ApiState>()?;
-    state.inbox.ask(command).await.map_err(|closed| not_ready(closed.to_string()))
+    let asked = state.inbox.ask(command).await;
+    let receipt = asked.map_err(|closed| not_ready(closed.to_string()))?;
+    let Advances { jobs, trace } = context.data::<Advances>()?;
+    // A view that is too late takes nothing back: the command was followed.
+    let _ = tokio::join!(reach(jobs, receipt.seq), reach(trace, receipt.seq));
+    Ok(receipt)
 }
 
 fn outcome(job: JobId, receipt: &Receipt) -> JobCommandResult {

@@ -38,7 +38,7 @@ pub enum ServeError {
     /// Others than this machine could reach it.
     #[error(
         "the API does not listen at {0}: it has no authentication yet, so only loopback addresses \
-         are allowed; set web.listen to 127.0.0.1 or [::1]"
+         are allowed; set api.listen to 127.0.0.1 or [::1]"
     )]
     NotLoopback(SocketAddr),
     /// The listener failed.

@@ -29,7 +29,7 @@ pub struct ApiState {
     pub trace: trace::View,
     /// Version of the decision rules at work; stands in exported histories.
     pub engine: u32,
-    /// Host names this node goes by besides `localhost` and IP addresses: the setting `web.hosts`.
+    /// Host names this node goes by besides `localhost` and IP addresses: the setting `api.hosts`.
     pub hosts: Vec<String>,
 }
 

@@ -17,7 +17,8 @@ use node::{Account, Node, Settings, StopReason};
 
 use crate::client::Client;
 use crate::exit::Failure;
-use crate::job::{self, Job, printable};
+use crate::job::{self, Added, Job, printable};
+use crate::paste::{self, quoted};
 use crate::serve::build;
 
 /// A folder with this file in it was made by a demo and may be made anew.
@@ -54,8 +55,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 
     let asked = Instant::now();
     let asking = async {
-        let id = job::add(&client, &link).await?;
-        let job = tokio::time::timeout(LONGEST, job::watch(&client, id))
+        let Added { id, seq } = job::add(&client, &link).await?;
+        let job = tokio::time::timeout(LONGEST, job::watch(&client, id, Some(&seq)))
             .await
             .map_err(|_| Failure::unverified("the album did not complete in time"))??;
         let history = dir.join(format!("job-{id}.history"));
@@ -75,7 +76,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         },
     };
     summary(&job, &dir, asked.elapsed(), started.elapsed());
-    println!("\nReplay every decision:\n  {} replay verify {}", program(), history.display());
+    println!("\nReplay every decision:\n  {} replay verify {}", this_program(), quoted(&history));
     if options.keep {
         println!("\nThe node goes on at http://{}/graphql; stop it with Ctrl-C", node.api());
         tokio::select! {
@@ -91,11 +92,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     }
 }
 
-/// What to type to run this program again: its path, from here where it is below.
-fn program() -> String {
+/// What to type to run this program again.
+fn this_program() -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("reprise"));
-    path.strip_prefix(&here).unwrap_or(&path).display().to_string()
+    paste::program(&path, &here)
 }
 
 /// Why the node stopped while it was needed.

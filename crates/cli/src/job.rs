@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::exit::Failure;
+use crate::paste::quoted;
 use crate::progress::Progress;
 
 /// How often a watched job is looked at.
@@ -133,17 +134,17 @@ pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()>
     let client = Client::new(api)?;
     match command {
         Command::Add { reference } => {
-            let id = add(&client, &reference).await?;
+            let Added { id, .. } = add(&client, &reference).await?;
             println!("job {id} was added; follow it with `reprise job watch {id}`");
             Ok(())
         }
         Command::List => list(&client).await,
         Command::Show { id } => {
-            print(&get(&client, id).await?);
+            print(&get(&client, id, None).await?);
             Ok(())
         }
         Command::Watch { id } => {
-            let job = watch(&client, id).await?;
+            let job = watch(&client, id, None).await?;
             if job.state == "COMPLETED" {
                 let title = printable(&title(&job));
                 println!("{title}: {} of {} tracks", job.tracks_completed, job.tracks_total);
@@ -156,33 +157,48 @@ pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()>
         Command::ExportHistory { id, output } => {
             let output = output.unwrap_or_else(|| PathBuf::from(format!("job-{id}.history")));
             export_history(&client, id, &output).await?;
-            println!("wrote {}; check it with `reprise replay verify {0}`", output.display());
+            let file = quoted(&output);
+            println!("wrote {}; check it with `reprise replay verify {file}`", output.display());
             Ok(())
         }
     }
 }
 
-/// Adds a job and returns its number.
-pub(crate) async fn add(client: &Client, reference: &str) -> anyhow::Result<u32> {
+/// A job that was added.
+pub(crate) struct Added {
+    pub(crate) id: u32,
+    /// What shows it is as of this position.
+    pub(crate) seq: String,
+}
+
+/// Adds a job.
+pub(crate) async fn add(client: &Client, reference: &str) -> anyhow::Result<Added> {
     let answer: Value = client
         .ask(
             "mutation($reference: String!) { addJob(reference: $reference) { __typename \
-             ... on JobReceipt { job } ... on UserError { message hint } } }",
+             ... on JobReceipt { seq job } ... on UserError { code message hint } } }",
             json!({ "reference": reference }),
         )
         .await?;
     let result = &answer["addJob"];
-    match result["job"].as_str() {
-        Some(id) => id.parse().context("a job's ID is its number"),
-        None => Err(refusal(result)),
+    match (result["job"].as_str(), result["seq"].as_str()) {
+        (Some(id), Some(seq)) => {
+            Ok(Added { id: id.parse().context("a job's ID is its number")?, seq: seq.to_owned() })
+        }
+        _ => Err(refusal(result)),
     }
 }
 
 fn refusal(result: &Value) -> anyhow::Error {
-    let message = result["message"].as_str().unwrap_or("refused");
-    match result["hint"].as_str() {
-        Some(hint) => Failure::refused(format!("{message}\n  hint: {hint}")),
-        None => Failure::refused(message),
+    let mut words = result["message"].as_str().unwrap_or("refused").to_owned();
+    if let Some(hint) = result["hint"].as_str() {
+        words = format!("{words}\n  hint: {hint}");
+    }
+    // The same exit code as where such a job is only looked for.
+    if result["code"] == "UNKNOWN_JOB" {
+        Failure::not_found(words)
+    } else {
+        Failure::refused(words)
     }
 }
 
@@ -191,7 +207,7 @@ async fn command_job(client: &Client, name: &str, id: u32, done: &str) -> anyhow
         .ask(
             &format!(
                 "mutation($id: ID!) {{ {name}(id: $id) {{ __typename ... on JobReceipt {{ job }} \
-                 ... on UserError {{ message hint }} }} }}"
+                 ... on UserError {{ code message hint }} }} }}"
             ),
             json!({ "id": id.to_string() }),
         )
@@ -203,16 +219,18 @@ async fn command_job(client: &Client, name: &str, id: u32, done: &str) -> anyhow
     Ok(())
 }
 
-/// A job with everything.
-pub(crate) async fn get(client: &Client, id: u32) -> anyhow::Result<Job> {
+/// A job with everything, as of a position at least where one is told.
+async fn get(client: &Client, id: u32, min_seq: Option<&str>) -> anyhow::Result<Job> {
     #[derive(Deserialize)]
     struct Answer {
         job: Option<Job>,
     }
     let answer: Answer = client
         .ask(
-            &format!("query($id: ID!) {{ job(id: $id) {{ {HEAD} {TRACKS} }} }}"),
-            json!({ "id": id.to_string() }),
+            &format!(
+                "query($id: ID!, $minSeq: Seq) {{ job(id: $id, minSeq: $minSeq) {{ {HEAD} {TRACKS} }} }}"
+            ),
+            json!({ "id": id.to_string(), "minSeq": min_seq }),
         )
         .await?;
     answer.job.ok_or_else(|| Failure::not_found(format!("there is no job {id}")))
@@ -249,11 +267,12 @@ async fn list(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Follows a job until it is over, with bars on a terminal and lines elsewhere.
-pub(crate) async fn watch(client: &Client, id: u32) -> anyhow::Result<Job> {
+/// Follows a job until it is over, with bars on a terminal and lines elsewhere. It is looked at as of
+/// `min_seq` at least.
+pub(crate) async fn watch(client: &Client, id: u32, min_seq: Option<&str>) -> anyhow::Result<Job> {
     let mut progress = Progress::new(std::io::stderr().is_terminal());
     loop {
-        let job = get(client, id).await?;
+        let job = get(client, id, min_seq).await?;
         progress.show(&job);
         if job.is_over() {
             progress.finish();

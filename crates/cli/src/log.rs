@@ -103,32 +103,30 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     }
 }
 
-/// Opens a log that is there; a copy is read where it lies.
+/// Opens a log, or a copy of one, to read it.
 fn open(dir: &Path) -> anyhow::Result<Reader> {
-    if let Ok(copy) = eventlog::backup::open_backup(dir) {
-        return Ok(copy);
-    }
-    match Log::open_existing(dir) {
-        Ok((_, reader)) => Ok(reader),
-        Err(error @ OpenError::Missing(_)) => Err(Failure::not_found(error.to_string())),
-        Err(error @ OpenError::InUse) => {
-            Err(error).with_context(|| format!("stop the node that uses {} first", dir.display()))
+    Log::read(dir).map_err(|error| match error {
+        OpenError::NotALog => {
+            Failure::not_found(format!("there is no event log in {}", dir.display()))
         }
-        Err(error @ (OpenError::Damaged(_) | OpenError::Store(_))) => Err(Failure::damaged(
-            format!("{}\n`reprise log salvage` gets out what is still there", chain(&error)),
-        )),
-        Err(error) => Err(error.into()),
-    }
+        OpenError::InUse => anyhow::Error::from(error)
+            .context(format!("stop the node that uses {} first", dir.display())),
+        OpenError::Damaged(_) | OpenError::Store(_) => damaged(&error),
+        error => error.into(),
+    })
+}
+
+/// The failure that damage is, whoever finds it.
+pub(crate) fn damaged(error: &(dyn std::error::Error + 'static)) -> anyhow::Error {
+    Failure::damaged(format!(
+        "{}\n`reprise log salvage` gets out what is still there",
+        chain(error)
+    ))
 }
 
 fn verify(dir: &Path) -> anyhow::Result<()> {
     let started = std::time::Instant::now();
-    let verified = open(dir)?.verify().map_err(|error| {
-        Failure::damaged(format!(
-            "{}\n`reprise log salvage` gets out what is still there",
-            chain(&error)
-        ))
-    })?;
+    let verified = open(dir)?.verify().map_err(|error| damaged(&error))?;
     let seconds = started.elapsed().as_secs_f64().max(1e-6);
     println!(
         "all {} events in {} blocks of {} volumes are as they were written ({:.0} MB/s)",

@@ -6,6 +6,7 @@ mod demo;
 mod exit;
 mod job;
 mod log;
+mod paste;
 mod progress;
 mod replay;
 mod serve;

@@ -7,10 +7,11 @@ use ::replay::show::ShowError;
 use ::replay::verify::VerifyError;
 use anyhow::Context;
 use domain::{Envelope, JobId, Seq};
-use eventlog::Log;
 use eventlog::history::HistoryReader;
+use eventlog::{Log, OpenError};
 
 use crate::exit::Failure;
+use crate::log;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -47,18 +48,40 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     }
 }
 
+/// The events at `path`; at least one, because what is said of none is true of everything.
 fn open(path: &Path) -> anyhow::Result<Envelopes> {
-    if path.is_dir() {
-        let log = path.join("log");
-        if !log.is_dir() {
-            return Err(Failure::not_found(format!("{} holds no event log", path.display())));
-        }
-        let (_, reader) = Log::open(&log).with_context(|| {
-            format!("cannot open the log of {}; is its node still running?", path.display())
-        })?;
-        let durable = reader.durable();
-        return Ok(Box::new(reader.range(Seq(1)..=durable).map(|read| read.map_err(Into::into))));
+    let mut envelopes =
+        if path.is_dir() { open_log(path)? } else { open_history(path)? }.peekable();
+    if envelopes.peek().is_none() {
+        return Err(Failure::not_found(format!(
+            "{} holds no events; name a file of `reprise job export-history`, or the data folder of \
+             a node that has run",
+            path.display()
+        )));
     }
+    Ok(Box::new(envelopes))
+}
+
+fn open_log(data: &Path) -> anyhow::Result<Envelopes> {
+    let reader = Log::read(&data.join("log")).map_err(|error| match error {
+        OpenError::NotALog => Failure::not_found(format!(
+            "{} holds no event log; name the data folder of a node",
+            data.display()
+        )),
+        OpenError::InUse => anyhow::Error::from(error).context(format!(
+            "cannot open the log of {}; is its node still running?",
+            data.display()
+        )),
+        OpenError::Damaged(_) | OpenError::Store(_) => log::damaged(&error),
+        error => {
+            anyhow::Error::from(error).context(format!("cannot open the log of {}", data.display()))
+        }
+    })?;
+    let durable = reader.durable();
+    Ok(Box::new(reader.range(Seq(1)..=durable).map(|read| read.map_err(Into::into))))
+}
+
+fn open_history(path: &Path) -> anyhow::Result<Envelopes> {
     if !path.exists() {
         return Err(Failure::not_found(format!("there is no {}", path.display())));
     }
@@ -85,7 +108,16 @@ fn verify(path: &Path) -> anyhow::Result<()> {
         Err(VerifyError::Divergence(divergence)) => {
             Err(Failure::unverified(divergence.to_string()))
         }
+        Err(VerifyError::Read(error)) => Err(unread(error)),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// A log that turns out to be damaged while it is read.
+fn unread(error: ReadError) -> anyhow::Error {
+    match error {
+        ReadError::Log(error) => log::damaged(&error),
+        error => error.into(),
     }
 }
 
@@ -95,6 +127,7 @@ fn show(path: &Path, job: Option<JobId>) -> anyhow::Result<()> {
     match shown.and_then(|_| Ok(out.flush()?)) {
         // Whoever reads may stop reading, as `head` does.
         Err(ShowError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(ShowError::Read(error)) => Err(unread(error)),
         done => Ok(done?),
     }
 }

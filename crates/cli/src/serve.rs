@@ -37,7 +37,7 @@ fn settings(config: Config) -> Settings {
             user: soulseek.user,
             password: soulseek.password.unwrap_or_default(),
             listen: soulseek.listen,
-            upload_slots: soulseek.upload_slots,
+            upload_slots: soulseek.upload_slots.get(),
             upload_bytes_per_s: soulseek.upload_kib_per_s.map(|kib| kib.saturating_mul(1024)),
             description: soulseek.description,
         },

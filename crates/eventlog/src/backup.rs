@@ -2,19 +2,16 @@
 //! volumes are all sealed, so it is a folder like any log's and holds nothing that changes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use domain::Seq;
 
 use crate::active::sync_folder;
-use crate::damage::Damage;
-use crate::log::OpenError;
+use crate::log::{Log, OpenError};
 use crate::mark::Mark;
 use crate::reader::{ReadError, Reader};
 use crate::sealed::{self, SealError};
-use crate::signal::Signal;
 use crate::streams::Streams;
-use crate::volumes::{Volumes, sealed_name};
+use crate::volumes::sealed_name;
 
 /// Why a copy was not made.
 #[derive(Debug, thiserror::Error)]
@@ -82,26 +79,17 @@ pub fn backup(reader: &Reader, to: &Path) -> Result<Seq, BackupError> {
     Ok(durable)
 }
 
-/// Reads a copy where it lies, without changing or locking anything.
-///
-/// # Errors
-/// When it is no whole copy.
-pub fn open_backup(dir: &Path) -> Result<Reader, OpenError> {
-    let (volumes, identity, last, head) = Volumes::open_sealed(&dir.join("volumes"))?;
-    let marked = Mark::peek(dir).ok_or(OpenError::NotALog)?;
-    if marked != (last, head) {
-        return Err(ReadError::Damaged { seq: Seq(last.0 + 1), damage: Damage::Missing }.into());
-    }
-    let durable = Arc::new(Signal::at(last));
-    Ok(Reader::new(Arc::new(volumes), identity, durable, None, Arc::default()))
-}
-
 /// Puts a copy back as a log in the empty or absent folder `to`; its last event.
 ///
 /// # Errors
-/// As [`open_backup`] and [`backup`].
+/// When the copy is not whole, or the log cannot be written.
 pub fn restore(from: &Path, to: &Path) -> Result<Seq, RestoreError> {
-    Ok(backup(&open_backup(from)?, to)?)
+    let copy = Log::read(from)?;
+    // The mark is made last, so a copy that was cut off has none.
+    if Mark::peek(from).is_none_or(|(last, _)| last != copy.durable()) {
+        return Err(RestoreError::NotWhole);
+    }
+    Ok(backup(&copy, to)?)
 }
 
 /// Why a copy was not put back.
@@ -110,6 +98,9 @@ pub enum RestoreError {
     /// The copy cannot be read.
     #[error("the copy cannot be read")]
     Open(#[from] OpenError),
+    /// The copy was never finished.
+    #[error("the copy is not whole")]
+    NotWhole,
     /// The log cannot be written.
     #[error(transparent)]
     Backup(#[from] BackupError),

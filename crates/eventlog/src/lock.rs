@@ -2,6 +2,7 @@
 //! beside it. sled has a lock of its own, which tells nothing to who waits for it.
 
 use std::fs::{File, TryLockError};
+use std::io;
 use std::path::Path;
 
 use crate::log::OpenError;
@@ -15,11 +16,23 @@ impl Lock {
     /// Takes the lock of the log in `dir`.
     pub(crate) fn take(dir: &Path) -> Result<Self, OpenError> {
         let io = |what| move |source| OpenError::Io { what, source };
-        let file = File::create(dir.join("lock")).map_err(io("create the lock of"))?;
+        Self::hold(File::create(dir.join("lock")).map_err(io("create the lock of"))?)
+    }
+
+    /// Takes the lock if there is one; a log that was copied may be without it, and none is made.
+    pub(crate) fn take_existing(dir: &Path) -> Result<Option<Self>, OpenError> {
+        match File::open(dir.join("lock")) {
+            Ok(file) => Self::hold(file).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(OpenError::Io { what: "open the lock of", source }),
+        }
+    }
+
+    fn hold(file: File) -> Result<Self, OpenError> {
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
-            Err(TryLockError::Error(source)) => Err(io("lock")(source)),
+            Err(TryLockError::Error(source)) => Err(OpenError::Io { what: "lock", source }),
         }
     }
 }

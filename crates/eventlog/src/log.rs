@@ -22,7 +22,7 @@ use crate::schema::{self, EncodeError};
 use crate::sealed::SealError;
 use crate::signal::Signal;
 use crate::streams::{Placed, Streams};
-use crate::volumes::{Opened, Volume, Volumes, store_name};
+use crate::volumes::{Found, Opened, Volume, Volumes, store_name};
 
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +30,6 @@ pub enum OpenError {
     /// Another process, or another log of this process, has it open.
     #[error("the log is in use by another process")]
     InUse,
-    /// There is no log.
-    #[error("there is no event log in {0}")]
-    Missing(PathBuf),
     /// The file system refused.
     #[error("could not {what} the log")]
     Io {
@@ -235,7 +232,7 @@ impl Log {
         }
         let volumes_dir = dir.join("volumes");
         let Opened { volumes, active, streams, last, head, bytes } = Volumes::open(&volumes_dir)?;
-        let mut mark = Mark::open(dir).map_err(io("open the mark of"))?;
+        let mark = Mark::open(dir).map_err(io("open the mark of"))?;
         mark.check(last, &head)?;
         crate::active::sync_folder(dir).map_err(io("sync the folder of"))?;
         let volumes = Arc::new(volumes);
@@ -269,17 +266,25 @@ impl Log {
         Ok((log, reader))
     }
 
-    /// Opens a log that is there, and changes nothing but what an interrupted writer left half done.
+    /// Opens the log in `dir` to read it, with the same checks. Where there is none, none is made, and
+    /// where there is one, nothing is finished that a writer left half done.
     ///
     /// # Errors
-    /// As [`Self::open`], and when there is none.
-    pub fn open_existing(dir: &Path) -> Result<(Self, Reader), OpenError> {
-        // The one an earlier program left is there, and said to be of another version.
-        if dir.join("volumes").is_dir() || dir.join("db").exists() {
-            Self::open(dir)
-        } else {
-            Err(OpenError::Missing(dir.to_owned()))
-        }
+    /// As [`Log::open`], and [`OpenError::NotALog`] where there is none.
+    pub fn read(dir: &Path) -> Result<Reader, OpenError> {
+        let lock = Lock::take_existing(dir)?.map(Arc::new);
+        let mark = Mark::peek(dir);
+        let found = Volumes::read(&dir.join("volumes"))?;
+        let (last, head) =
+            found.as_ref().map_or((Seq(0), [0; 32]), |found| (found.last, found.head));
+        // What held events once is a log that lost them.
+        Mark::compare(mark, last, &head)?;
+        let Some(Found { volumes, identity, last, .. }) = found else {
+            let earlier = dir.join("db").is_file() && dir.join("conf").is_file();
+            return Err(if earlier { OpenError::Version(1) } else { OpenError::NotALog });
+        };
+        let durable = Arc::new(Signal::at(last));
+        Ok(Reader::new(Arc::new(volumes), identity, durable, lock, Arc::default()))
     }
 
     /// Which log this is.

@@ -42,8 +42,17 @@ impl Mark {
 
     /// Fails when the log ends before the mark, or differs where the mark is. A mark that cannot be
     /// read proves nothing: its own write may have been torn.
-    pub(crate) fn check(&mut self, last: Seq, hash: &[u8; 32]) -> Result<(), ReadError> {
-        let Some((marked, marked_hash)) = self.read() else { return Ok(()) };
+    pub(crate) fn check(&self, last: Seq, hash: &[u8; 32]) -> Result<(), ReadError> {
+        Self::compare(self.read(), last, hash)
+    }
+
+    /// The same with what a mark said.
+    pub(crate) fn compare(
+        mark: Option<(Seq, [u8; 32])>,
+        last: Seq,
+        hash: &[u8; 32],
+    ) -> Result<(), ReadError> {
+        let Some((marked, marked_hash)) = mark else { return Ok(()) };
         if marked > last {
             let seq = Seq(last.0 + 1);
             return Err(ReadError::Damaged { seq, damage: Damage::Missing });
@@ -63,7 +72,7 @@ impl Mark {
         self.file.write_all_at(&bytes, 0)
     }
 
-    fn read(&mut self) -> Option<(Seq, [u8; 32])> {
+    fn read(&self) -> Option<(Seq, [u8; 32])> {
         let mut bytes = Vec::with_capacity(BYTES);
         (&self.file).take(BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;
         let (body, crc) = bytes.split_last_chunk::<4>()?;

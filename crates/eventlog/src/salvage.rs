@@ -126,7 +126,7 @@ impl fmt::Display for Salvaged {
 /// error: it is what is told.
 pub fn salvage(dir: &Path, out: impl Write) -> Result<Salvaged, SalvageError> {
     if !dir.join("volumes").is_dir() {
-        return Err(OpenError::Missing(dir.to_owned()).into());
+        return Err(OpenError::NotALog.into());
     }
     let _lock = Lock::take(dir)?;
     let mark = Mark::peek(dir);

@@ -176,21 +176,38 @@ impl Volumes {
     }
 }
 
+/// The volumes of a log that is only read.
+pub(crate) struct Found {
+    pub(crate) volumes: Volumes,
+    pub(crate) identity: LogId,
+    pub(crate) last: Seq,
+    pub(crate) head: [u8; 32],
+}
+
 impl Volumes {
-    /// Opens volumes that are all sealed, and changes nothing: which log they are of, their last
-    /// event, and the hash of the last block.
-    pub(crate) fn open_sealed(dir: &Path) -> Result<(Self, LogId, Seq, [u8; 32]), OpenError> {
+    /// Opens the volumes in `dir` to read them, and changes nothing; `None` when there is none.
+    pub(crate) fn read(dir: &Path) -> Result<Option<Found>, OpenError> {
+        if !dir.is_dir() {
+            return Ok(None);
+        }
         let volumes = Self { by_first: RwLock::default() };
         let mut at = End::default();
-        let found = if dir.is_dir() { find(dir)? } else { BTreeMap::new() };
-        for (first, forms) in found {
-            let path = forms.sealed.ok_or(OpenError::NotALog)?;
-            let (sealed, streams) = Sealed::open(&path)?;
-            at.admits(sealed.start(), first)?;
-            at = End::of(&sealed, streams);
-            volumes.put(Volume::Sealed(Arc::new(sealed)));
+        for (first, forms) in find(dir)? {
+            if let Some(path) = forms.sealed {
+                let (sealed, streams) = Sealed::open(&path)?;
+                at.admits(sealed.start(), first)?;
+                at = End::of(&sealed, streams);
+                volumes.put(Volume::Sealed(Arc::new(sealed)));
+            } else if let Some(store) = forms.store
+                && let Some(active) = Active::open(&store)?
+            {
+                at.admits(active.start(), first)?;
+                at.walk(&active)?;
+                volumes.put(Volume::Active(Arc::new(active)));
+            }
         }
-        Ok((volumes, at.identity.ok_or(OpenError::NotALog)?, at.last, at.head))
+        let End { identity, last, head, .. } = at;
+        Ok(identity.map(|identity| Found { volumes, identity, last, head }))
     }
 }
 

@@ -53,11 +53,7 @@ impl Service {
         user_agent: &str,
         redirects: redirect::Policy,
     ) -> Result<Self, SetupError> {
-        let bad_address = || SetupError::Address(base_url.to_owned());
-        let base: Url = base_url.parse().map_err(|_| bad_address())?;
-        if !matches!(base.scheme(), "http" | "https") || base.query().is_some() {
-            return Err(bad_address());
-        }
+        let base = address(base_url)?;
         let agent = HeaderValue::from_str(user_agent)
             .ok()
             .filter(|_| !user_agent.trim().is_empty())
@@ -120,6 +116,22 @@ impl Answer {
     pub(crate) const fn is_success(&self) -> bool {
         matches!(self.status, 200..=299)
     }
+}
+
+/// Whether a service can be asked at `base_url`, for whoever reads it long before it is asked.
+///
+/// # Errors
+/// [`SetupError::Address`].
+pub fn check_address(base_url: &str) -> Result<(), SetupError> {
+    address(base_url).map(drop)
+}
+
+fn address(base_url: &str) -> Result<Url, SetupError> {
+    let read = base_url
+        .parse()
+        .ok()
+        .filter(|base: &Url| matches!(base.scheme(), "http" | "https") && base.query().is_none());
+    read.ok_or_else(|| SetupError::Address(base_url.to_owned()))
 }
 
 /// The beginning of a service's words, on one line.

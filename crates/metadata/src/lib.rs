@@ -9,6 +9,6 @@ pub mod musicbrainz;
 pub mod throttle;
 
 pub use acoustid::AcoustId;
-pub use http::SetupError;
+pub use http::{SetupError, check_address};
 pub use musicbrainz::MusicBrainz;
 pub use throttle::Throttle;

@@ -1,13 +1,20 @@
 //! The configuration file: YAML, every key known, every error shown at its line. What the node does
 //! with it is in [`crate::node`].
 
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
-/// Largest configuration file that is read, in bytes.
+/// Largest file that is read for a configuration or a password, in bytes.
 const LARGEST: u64 = 256 * 1024;
+
+/// Longest user name that Soulseek servers take, in bytes.
+const LONGEST_USER: usize = 30;
 
 /// The whole file. `config.example.yml` says what each key means.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,9 +42,10 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct Soulseek {
     /// `host:port` of the server.
-    #[serde(default = "server")]
+    #[serde(default = "server", deserialize_with = "host_and_port")]
     pub server: String,
     /// User name: at most 30 printable ASCII characters.
+    #[serde(deserialize_with = "user_name")]
     pub user: String,
     /// Password; or keep it in a file of its own.
     #[serde(default)]
@@ -50,7 +58,7 @@ pub struct Soulseek {
     pub listen: SocketAddr,
     /// Uploads at the same time.
     #[serde(default = "upload_slots")]
-    pub upload_slots: usize,
+    pub upload_slots: NonZeroUsize,
     /// Limit of all uploads together, in KiB per second; none when absent.
     #[serde(default)]
     pub upload_kib_per_s: Option<u64>,
@@ -64,6 +72,7 @@ pub struct Soulseek {
 #[serde(deny_unknown_fields, default)]
 pub struct AcoustId {
     /// Address of the service.
+    #[serde(deserialize_with = "service_address")]
     pub url: String,
     /// Application key. Without it nothing can be verified, and jobs say so.
     pub key: Option<String>,
@@ -74,9 +83,11 @@ pub struct AcoustId {
 #[serde(deny_unknown_fields, default)]
 pub struct MusicBrainz {
     /// Address of the service.
+    #[serde(deserialize_with = "service_address")]
     pub url: String,
     /// An address or page by which MusicBrainz can reach you, sent with every request as its rules
-    /// ask.
+    /// ask. Printable ASCII.
+    #[serde(deserialize_with = "header_text")]
     pub contact: String,
 }
 
@@ -98,8 +109,60 @@ fn listen() -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0], 2234))
 }
 
-fn upload_slots() -> usize {
-    2
+fn upload_slots() -> NonZeroUsize {
+    const { NonZeroUsize::new(2).expect("2 is not 0") }
+}
+
+fn host_and_port<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    checked(from, |server| {
+        let host_and_port = server.rsplit_once(':').filter(|(host, port)| {
+            // The colons of an IPv6 address stand within brackets.
+            let literal = host.starts_with('[') && server.parse::<SocketAddr>().is_ok();
+            let name = !host.is_empty() && !host.contains(|c: char| c == ':' || c.is_whitespace());
+            (literal || name) && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+        let wrong = || format!("{server:?} is not host:port, such as server.slsknet.org:2242");
+        host_and_port.map(drop).ok_or_else(wrong)
+    })
+}
+
+fn user_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    checked(from, |user| {
+        let fits = (1..=LONGEST_USER).contains(&user.len());
+        if fits && is_printable_ascii(user) && user.trim() == user {
+            return Ok(());
+        }
+        Err(format!(
+            "{user:?} is not a user name: 1 to {LONGEST_USER} printable ASCII characters, no space at \
+             either end"
+        ))
+    })
+}
+
+fn service_address<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    checked(from, metadata::check_address)
+}
+
+fn header_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    checked(from, |text| {
+        is_printable_ascii(text)
+            .then_some(())
+            .ok_or_else(|| format!("{text:?} cannot be sent: only printable ASCII can"))
+    })
+}
+
+fn is_printable_ascii(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// A text that is refused where it stands, so that the line can be shown.
+fn checked<'de, D: Deserializer<'de>, E: Display>(
+    from: D,
+    check: impl FnOnce(&str) -> Result<(), E>,
+) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    check(&text).map_err(de::Error::custom)?;
+    Ok(text)
 }
 
 impl Default for AcoustId {
@@ -135,7 +198,19 @@ pub enum ConfigError {
         path: PathBuf,
         /// The system's reason.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// The file with the password cannot be used.
+    #[error("cannot use the password file {path}: {reason}")]
+    #[diagnostic(help(
+        "soulseek.password_file names a file whose first line is the password; a relative name is \
+         relative to the configuration's folder"
+    ))]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: ReadError,
     },
     /// The file is not a configuration.
     #[error("{path} is not a configuration\n{detail}")]
@@ -154,21 +229,30 @@ pub enum ConfigError {
     },
 }
 
+/// Why a file was not read as text.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The system refuses.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It goes on and on.
+    #[error("it has more than {LARGEST} bytes")]
+    TooLarge,
+    /// It is not text.
+    #[error("line {0} is not UTF-8")]
+    NotUtf8(usize),
+}
+
 impl Config {
     /// Reads a file. Relative folders in it are relative to the file's own folder.
     ///
     /// # Errors
     /// [`ConfigError`], with the line where there is one.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |source| ConfigError::Read { path: path.to_owned(), source };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > LARGEST {
-            return Err(ConfigError::Parse {
-                path: path.to_owned(),
-                detail: format!("it has {size} bytes; at most {LARGEST} are read"),
-            });
-        }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let text = read_text(path).map_err(|error| match error {
+            ReadError::Io(source) => ConfigError::Read { path: path.to_owned(), source },
+            error => ConfigError::Parse { path: path.to_owned(), detail: error.to_string() },
+        })?;
         let mut config: Self = serde_saphyr::from_str(&text).map_err(|error| {
             ConfigError::Parse { path: path.to_owned(), detail: error.to_string() }
         })?;
@@ -178,8 +262,8 @@ impl Config {
         }
         if let Some(file) = &config.soulseek.password_file {
             let file = home.join(file);
-            let text = std::fs::read_to_string(&file)
-                .map_err(|source| ConfigError::Read { path: file, source })?;
+            let text = read_text(&file)
+                .map_err(|reason| ConfigError::PasswordFile { path: file, reason })?;
             config.soulseek.password = text.lines().next().map(str::to_owned);
         }
         if config.soulseek.password.as_deref().unwrap_or_default().is_empty() {
@@ -187,6 +271,19 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// Reads a whole file. What it says of its size is not believed: devices say zero.
+fn read_text(path: &Path) -> Result<String, ReadError> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(ReadError::TooLarge);
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        ReadError::NotUtf8(before.iter().filter(|byte| **byte == b'\n').count() + 1)
+    })
 }
 
 #[cfg(test)]
@@ -220,6 +317,83 @@ mod tests {
     fn a_missing_password_is_named() {
         let error = read("data: d\nmusic: m\nsoulseek:\n  user: ada\n").unwrap_err();
         assert!(matches!(error, ConfigError::NoPassword { .. }), "{error}");
+    }
+
+    const USABLE: &str = "data: d\nmusic: m\nsoulseek:\n  user: ada\n  password: x\n";
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_shown_with_its_line() {
+        let long = format!("user: {}", "a".repeat(31));
+        for (line, words) in [
+            ("server: nonsense", "host:port"),
+            ("server: ':2242'", "host:port"),
+            ("server: example.org:0", "host:port"),
+            ("server: example.org:70000", "host:port"),
+            ("server: ::1:2242", "host:port"),
+            ("user: ''", "user name"),
+            ("user: ' ada'", "user name"),
+            ("user: ád", "user name"),
+            ("user: \"a\\tb\"", "user name"),
+            (&long, "user name"),
+            ("upload_slots: 0", "0"),
+        ] {
+            let (key, _) = line.split_once(':').unwrap();
+            let other = if key == "user" { "description: y" } else { "user: ada" };
+            let text =
+                format!("data: d\nmusic: m\nsoulseek:\n  {other}\n  {line}\n  password: x\n");
+            let said = read(&text).unwrap_err().to_string();
+            assert!(said.contains(words) && said.contains("5:") && said.contains(line), "{said}");
+        }
+        for line in
+            ["url: musicbrainz.org", "url: ftp://example.org", "url: http://example.org/?a=b"]
+        {
+            for service in ["acoustid", "musicbrainz"] {
+                let said =
+                    read(&format!("{USABLE}{service}:\n  {line}\n")).unwrap_err().to_string();
+                assert!(said.contains("https address") && said.contains("7:"), "{said}");
+            }
+        }
+        let said =
+            read(&format!("{USABLE}musicbrainz:\n  contact: Zoë\n")).unwrap_err().to_string();
+        assert!(said.contains("printable ASCII") && said.contains("7:"), "{said}");
+    }
+
+    #[test]
+    fn servers_are_named_or_numbered() {
+        for server in ["example.org:2242", "127.0.0.1:1", "'[::1]:2242'"] {
+            read(&format!("{USABLE}  server: {server}\n")).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_or_has_no_end_is_not_read() {
+        let endless = Config::read(Path::new("/dev/zero")).unwrap_err();
+        assert!(endless.to_string().contains("more than 262144 bytes"), "{endless}");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.yml");
+        std::fs::write(&path, b"data: d\nmusic: m\n# caf\xe9\n").unwrap();
+        let latin = Config::read(&path).unwrap_err();
+        assert!(latin.to_string().contains("line 3 is not UTF-8"), "{latin}");
+    }
+
+    #[test]
+    fn a_password_file_is_read_to_its_first_line_and_named_when_it_cannot_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.yml");
+        let with = |file: &str| {
+            let text =
+                format!("data: d\nmusic: m\nsoulseek:\n  user: a\n  password_file: {file}\n");
+            std::fs::write(&path, text).unwrap();
+            Config::read(&path)
+        };
+        std::fs::write(dir.path().join("secret"), "hush\nnothing\n").unwrap();
+        assert_eq!(with("secret").unwrap().soulseek.password.as_deref(), Some("hush"));
+        for (file, words) in [("none", "No such file"), ("/dev/zero", "more than 262144 bytes")] {
+            let error = with(file).unwrap_err();
+            let help = miette::Diagnostic::help(&error).unwrap().to_string();
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(help.contains("password_file") && !help.contains("example"), "{help}");
+        }
     }
 
     #[test]

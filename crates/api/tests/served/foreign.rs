@@ -70,7 +70,7 @@ async fn a_name_that_was_made_to_point_here() {
             "POST {path} HTTP/1.1\nHost: evil.example:{port}\nOrigin: http://evil.example:{port}\n\
              Sec-Fetch-Site: same-origin\nContent-Type: application/json"
         );
-        assert_problem(&node.send(&head, &json()).await, 421, "web.hosts");
+        assert_problem(&node.send(&head, &json()).await, 421, "api.hosts");
     }
 }
 
@@ -88,14 +88,14 @@ async fn json_from_another_site() {
         let head = format!(
             "POST /graphql HTTP/1.1\nHost: {address}\n{tell}\nContent-Type: application/json"
         );
-        assert_problem(&node.send(&head, &json()).await, 403, "web.hosts");
+        assert_problem(&node.send(&head, &json()).await, 403, "api.hosts");
     }
     // The question that browsers ask first gets no permission either.
     let head = format!(
         "OPTIONS /graphql HTTP/1.1\nHost: {address}\nOrigin: https://evil.example\n\
          Access-Control-Request-Method: POST\nAccess-Control-Request-Headers: content-type"
     );
-    assert_problem(&node.send(&head, "").await, 403, "web.hosts");
+    assert_problem(&node.send(&head, "").await, 403, "api.hosts");
 }
 
 #[tokio::test]
@@ -109,9 +109,9 @@ async fn a_socket_opened_from_another_site() {
         )
     };
     let foreign = upgrade(&node.address, "Origin: https://evil.example");
-    assert_problem(&node.send(&foreign, "").await, 403, "web.hosts");
+    assert_problem(&node.send(&foreign, "").await, 403, "api.hosts");
     let rebound = upgrade("evil.example", "Origin: http://evil.example");
-    assert_problem(&node.send(&rebound, "").await, 421, "web.hosts");
+    assert_problem(&node.send(&rebound, "").await, 421, "api.hosts");
 }
 
 #[tokio::test]
@@ -136,8 +136,11 @@ async fn an_address_that_others_can_reach_is_not_served() {
     let dir = tempfile::tempdir().unwrap();
     let (_log, log) = eventlog::Log::open(&dir.path().join("log")).unwrap();
     let (commands, _asked) = tokio::sync::mpsc::channel(1);
-    let (state, _followers) = views(dir.path(), log, api::Inbox::new(commands));
+    let inbox = api::Inbox::new(commands);
+    let (state, _followers) = views(dir.path(), log, inbox, std::time::Duration::ZERO);
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let refused = api::serve(listener, state, std::future::pending()).await.unwrap_err();
-    assert!(refused.to_string().contains("no authentication yet"), "{refused}");
+    for words in ["no authentication yet", "set api.listen to 127.0.0.1"] {
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
 }

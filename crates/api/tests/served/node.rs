@@ -2,13 +2,14 @@
 //! the test, which stands where the engine would; what happens is appended by the test.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use api::{ApiState, Asked, Inbox, Receipt};
-use domain::{Command, Decision, Event, Input, Seq, Timestamp};
-use eventlog::{Log, Reader, Step};
+use domain::{Command, Decision, Envelope, Event, Input, Seq, Timestamp};
+use eventlog::{Log, LogId, Reader, Step};
 use projections::jobs::Jobs;
 use projections::trace::Trace;
-use projections::{Follower, Store};
+use projections::{ApplyError, Checkpoint, Follower, Projection, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +34,11 @@ pub struct Answer {
 
 impl Node {
     pub async fn start(decide: fn(&Command) -> Vec<Decision>) -> Self {
+        Self::start_late(decide, Duration::ZERO).await
+    }
+
+    /// A node whose views are `late` with whatever happens.
+    pub async fn start_late(decide: fn(&Command) -> Vec<Decision>, late: Duration) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (log, reader) = Log::open(&dir.path().join("log")).unwrap();
         let log = Arc::new(Mutex::new(log));
@@ -45,7 +51,7 @@ impl Node {
                 let _ = reply.send(Receipt { seq, decisions });
             }
         });
-        let (state, followers) = views(dir.path(), reader, Inbox::new(commands));
+        let (state, followers) = views(dir.path(), reader, Inbox::new(commands), late);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (running, ended) = oneshot::channel::<()>();
@@ -81,14 +87,40 @@ impl Node {
     }
 }
 
+/// A read model that takes its time.
+struct Late<P>(P, Duration);
+
+impl<P: Projection> Projection for Late<P> {
+    const NAME: &'static str = P::NAME;
+    const VERSION: u32 = P::VERSION;
+
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
+        self.0.checkpoint()
+    }
+
+    fn reset(&mut self, log: LogId) -> Result<(), ApplyError> {
+        self.0.reset(log)
+    }
+
+    fn apply(&mut self, batch: &[Envelope]) -> Result<(), ApplyError> {
+        std::thread::sleep(self.1);
+        self.0.apply(batch)
+    }
+}
+
 /// What an API is given, over a log in the same folder.
-pub fn views(dir: &std::path::Path, reader: Reader, inbox: Inbox) -> (ApiState, [Follower; 2]) {
+pub fn views(
+    dir: &std::path::Path,
+    reader: Reader,
+    inbox: Inbox,
+    late: Duration,
+) -> (ApiState, [Follower; 2]) {
     let store = Store::open(&dir.join("views")).unwrap();
     let (jobs, jobs_view) = Jobs::open(&store).unwrap();
     let (trace, trace_view) = Trace::open(&store, reader.clone()).unwrap();
     let followers = [
-        Follower::start(jobs, reader.clone(), |error| panic!("{error}")).unwrap(),
-        Follower::start(trace, reader.clone(), |error| panic!("{error}")).unwrap(),
+        Follower::start(Late(jobs, late), reader.clone(), |error| panic!("{error}")).unwrap(),
+        Follower::start(Late(trace, late), reader.clone(), |error| panic!("{error}")).unwrap(),
     ];
     let state = ApiState {
         inbox,

@@ -1,5 +1,7 @@
 //! What can be read: jobs, what happened in them, the node, and a history as a file.
 
+use std::time::Duration;
+
 use domain::decision::ResumedBy;
 use domain::observation::Observation;
 use domain::{Command, Decision, Input, JobId, Policy, ReleaseId, Seq};
@@ -58,6 +60,29 @@ async fn a_job_is_shown_as_of_the_position_waited_for() {
         "tracks": [],
     });
     assert_eq!(answer, json!({ "data": { "job": job, "unknown": null } }));
+}
+
+/// Whoever asks next need not have heard of the position: it may be another program.
+#[tokio::test]
+async fn what_a_command_did_is_seen_by_whoever_reads_after_its_answer() {
+    let node = Node::start_late(decide, Duration::from_millis(300)).await;
+    add(&node, 1).await;
+    let shown =
+        r#"{ job(id: "1") { state } jobs { nodes { id } } events(job: "1") { nodes { seq } } }"#;
+    let nodes = json!({ "nodes": [{ "id": "1" }] });
+    let events = json!({ "nodes": [{ "seq": "1" }, { "seq": "2" }] });
+    let expected = json!({ "job": { "state": "QUEUED" }, "jobs": nodes, "events": events });
+    assert_eq!(node.ask(shown).await["data"], expected);
+    node.ask(r#"mutation { cancelJob(id: "1") { __typename } }"#).await;
+    let answer = node.ask(r#"{ job(id: "1") { state } }"#).await;
+    assert_eq!(answer["data"]["job"]["state"], "CANCELLED", "{answer}");
+}
+
+/// The command is durable, so to say anything else than that it was followed would be wrong.
+#[tokio::test]
+async fn a_view_that_is_too_late_takes_no_receipt_away() {
+    let node = Node::start_late(decide, Duration::from_secs(3)).await;
+    assert_eq!(add(&node, 1).await, "2");
 }
 
 #[tokio::test]

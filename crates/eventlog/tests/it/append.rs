@@ -1,5 +1,6 @@
 //! Appending, reading back and reopening, one promise a test.
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -75,6 +76,73 @@ fn a_log_in_use_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let _open = Log::open(dir.path()).unwrap();
     assert!(matches!(Log::open(dir.path()), Err(OpenError::InUse)));
+}
+
+/// The names in a folder and below it.
+fn names(dir: &Path) -> Vec<PathBuf> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            names.extend(self::names(&path));
+        }
+        names.push(path);
+    }
+    names.sort();
+    names
+}
+
+#[test]
+fn a_log_that_is_only_read_is_not_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    assert!(matches!(Log::read(&log), Err(OpenError::NotALog)));
+    assert!(!log.exists());
+    // Whatever else is there stays as it is: nothing, a file by the right name, another program's store.
+    std::fs::create_dir(&log).unwrap();
+    assert!(matches!(Log::read(&log), Err(OpenError::NotALog)));
+    assert_eq!(names(&log), Vec::<PathBuf>::new());
+    std::fs::write(log.join("db"), "something").unwrap();
+    assert!(matches!(Log::read(&log), Err(OpenError::NotALog)));
+    assert_eq!(names(&log), [log.join("db")]);
+    // The folder of the first format, which was one store.
+    let other = dir.path().join("other");
+    sled::Config::new().path(&other).segment_size(4 << 20).open().unwrap().flush().unwrap();
+    assert!(matches!(Log::read(&other), Err(OpenError::Version(1))));
+    assert!(matches!(Log::open(&other), Err(OpenError::Version(1))));
+    assert!(!other.join("mark").exists());
+}
+
+#[test]
+fn a_log_that_is_only_read_is_whole_in_use_meanwhile_and_left_with_the_files_it_had() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, reader) = Log::open(dir.path()).unwrap();
+    log.append(&[Step::new(Timestamp(1), &step(4))]).unwrap();
+    let before = all(&reader);
+    assert!(matches!(Log::read(dir.path()), Err(OpenError::InUse)));
+    drop((log, reader));
+    // As a copy may be.
+    for name in ["lock", "mark"] {
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    let reader = Log::read(dir.path()).unwrap();
+    assert_eq!(all(&reader), before);
+    for name in ["lock", "mark"] {
+        assert!(!dir.path().join(name).exists(), "{name} was made");
+    }
+    drop(reader);
+    assert_eq!(all(&Log::open(dir.path()).unwrap().1), before);
+}
+
+#[test]
+fn a_log_that_lost_its_store_is_damaged_and_not_taken_for_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, reader) = Log::open(dir.path()).unwrap();
+    log.append(&[Step::new(Timestamp(1), &step(4))]).unwrap();
+    drop((log, reader));
+    std::fs::remove_dir_all(dir.path().join("volumes")).unwrap();
+    assert!(matches!(Log::read(dir.path()), Err(OpenError::Damaged(_))));
+    assert!(matches!(Log::open(dir.path()), Err(OpenError::Damaged(_))));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use domain::{Seq, Timestamp};
-use eventlog::backup::{BackupError, backup, open_backup, restore};
+use eventlog::backup::{BackupError, backup, restore};
 use eventlog::history::{Header, HistoryReader, write_history};
 use eventlog::import::{ImportError, import};
 use eventlog::{CommandId, Limits, Log, Step};
@@ -27,7 +27,7 @@ fn a_copy_taken_beside_the_writer_is_whole_and_can_be_put_back() {
     }
     let last = copied.join().unwrap();
     assert!((Seq(120)..=Seq(1200)).contains(&last), "{last}");
-    let copy = open_backup(&to.path().join("copy")).unwrap();
+    let copy = Log::read(&to.path().join("copy")).unwrap();
     assert_eq!(copy.durable(), last);
     assert_eq!(copy.identity(), reader.identity());
     let original: Vec<_> = reader.records(Seq(1)..=last).map(Result::unwrap).collect();
@@ -57,7 +57,7 @@ fn a_copy_that_is_not_whole_is_none() {
     assert!(matches!(backup(&reader, &copy), Err(BackupError::NotEmpty(_))));
     let mark = fs::read(copy.join("mark")).unwrap();
     fs::remove_file(copy.join("mark")).unwrap();
-    assert!(open_backup(&copy).is_err());
+    assert!(restore(&copy, &to.path().join("again")).is_err());
     fs::write(copy.join("mark"), mark).unwrap();
     let volume = copy.join("volumes/00000000000000000051.vol");
     let mut bytes = fs::read(&volume).unwrap();
@@ -65,8 +65,8 @@ fn a_copy_that_is_not_whole_is_none() {
     fs::write(&volume, &bytes).unwrap();
     assert!(restore(&copy, &to.path().join("again")).is_err());
     fs::remove_file(&volume).unwrap();
-    assert!(open_backup(&copy).is_err());
-    assert!(open_backup(&to.path().join("nothing")).is_err());
+    assert!(Log::read(&copy).is_err());
+    assert!(Log::read(&to.path().join("nothing")).is_err());
 }
 
 #[test]

@@ -130,17 +130,6 @@ fn a_missing_volume_is_named() {
 }
 
 #[test]
-fn a_log_that_is_only_read_is_not_made() {
-    let dir = tempfile::tempdir().unwrap();
-    let error = Log::open_existing(dir.path()).map(|_| ()).unwrap_err();
-    assert!(matches!(error, OpenError::Missing(_)), "{error}");
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-    fs::write(dir.path().join("db"), b"of the first format").unwrap();
-    let error = Log::open_existing(dir.path()).map(|_| ()).unwrap_err();
-    assert!(matches!(error, OpenError::Version(1)), "{error}");
-}
-
-#[test]
 fn every_byte_of_a_sealed_volume_is_watched() {
     let dir = tempfile::tempdir().unwrap();
     let good = fill(dir.path(), 5);
