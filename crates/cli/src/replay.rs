@@ -117,7 +117,7 @@ fn verify(path: &Path) -> anyhow::Result<()> {
 fn unread(error: ReadError) -> anyhow::Error {
     match error {
         ReadError::Log(error) => log::damaged(&error),
-        error => error.into(),
+        error => anyhow::Error::from(error).context("the history could not be read"),
     }
 }
 
