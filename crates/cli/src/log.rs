@@ -138,9 +138,6 @@ fn verify(dir: &Path) -> anyhow::Result<()> {
     if verified.unknown > 0 {
         println!("{} of them are of types that this program does not know", verified.unknown);
     }
-    if verified.erased > 0 {
-        println!("personal data was erased from {} of them", verified.erased);
-    }
     println!("head {}", hex(&verified.head));
     Ok(())
 }

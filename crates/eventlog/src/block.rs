@@ -4,12 +4,9 @@
 //! ```text
 //! offset  0       4         8        12      16      24            56              length-32
 //!         | magic | version | length | count | first | before      | frames ...    | hash       |
-//!         | RBLK  | u32     | u32    | u32   | u64   | hash of the | count of them |            |
-//!         |       |         |        |       |       | block before|               |            |
+//!         | RBLK  | u32     | u32    | u32   | u64   | BLAKE3 of   | count of them | BLAKE3 of  |
+//!         |       |         |        |       |       | block before|               | all before |
 //! ```
-//! `hash` is the BLAKE3 of version, count, first and before, then of each frame's link: everything
-//! that can never change. A payload stands in it by its own BLAKE3, so that personal data can be
-//! erased from a log whose chain still holds.
 
 use std::ops::Range;
 
@@ -80,25 +77,10 @@ impl Draft {
             .expect("a step is refused before it is longer than a block");
         self.bytes[8..12].copy_from_slice(&length.to_le_bytes());
         self.bytes[12..16].copy_from_slice(&self.count.to_le_bytes());
-        let mut hasher = start_hash(&self.bytes);
-        let mut rest = &self.bytes[HEADER_BYTES..];
-        while !rest.is_empty() {
-            let (frame, after) = frame::split(rest).expect("frames were made by this program");
-            frame.link(&mut hasher);
-            rest = after;
-        }
-        let hash = *hasher.finalize().as_bytes();
+        let hash = *blake3::hash(&self.bytes).as_bytes();
         self.bytes.extend_from_slice(&hash);
         (self.bytes, hash)
     }
-}
-
-/// The hash of a block up to its header, of which the length is left out.
-fn start_hash(block: &[u8]) -> blake3::Hasher {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&block[4..8]);
-    hasher.update(&block[12..HEADER_BYTES]);
-    hasher
 }
 
 /// What a block says of itself before anything of it is checked.
@@ -155,7 +137,6 @@ impl Block {
         }
         let last = announced.last;
         let end = announced.length - HASH_BYTES;
-        let mut hasher = start_hash(&bytes);
         let mut frames = Vec::new();
         let mut start = HEADER_BYTES;
         for seq in first.0..=last.0 {
@@ -167,14 +148,13 @@ impl Block {
                     blame(&bytes, &frames).unwrap_or(named(Damage::Position(frame.seq().0)))
                 );
             }
-            frame.link(&mut hasher);
             frames.push(start..end - rest.len());
             start = end - rest.len();
         }
         if start != end {
             return Err(blame(&bytes, &frames).unwrap_or((last, Damage::Surplus)));
         }
-        if *hasher.finalize().as_bytes() != bytes[end..] {
+        if *blake3::hash(&bytes[..end]).as_bytes() != bytes[end..] {
             // The checksums tell which frame it is, unless it is the header or the hash itself.
             return Err(blame(&bytes, &frames).unwrap_or((first, Damage::Hash)));
         }

@@ -6,10 +6,9 @@
 //! offset  0     4     8      10        11      12     16    24       32         40   48      56
 //!         | len | crc | kind | version | flags | zero | seq | stream | revision | at | cause | correlation |
 //!         | u32 | u32 | u16  | u8      | u8    | u32  | u64 | u64    | u64      | u64| u64   | u64         |
-//! offset 64: digest u64 if flag 1 | command u128 if flag 2 | original BLAKE3 if flag 4 | payload, len bytes
+//! offset 64: digest u64 if flag 1 | command u128 if flag 2 | payload, len bytes
 //! ```
-//! `crc` is the CRC-32 of everything else: `len`, then all bytes after `crc`. Flag 4 marks a payload
-//! from which personal data was erased; the hash of the original goes on standing for it.
+//! `crc` is the CRC-32 of everything else: `len`, then all bytes after `crc`.
 
 use domain::{Envelope, Seq, Timestamp};
 
@@ -25,8 +24,7 @@ pub(crate) const PAYLOAD_MOST: usize = 15 * 1024 * 1024;
 
 const HAS_DIGEST: u8 = 1;
 const HAS_COMMAND: u8 = 2;
-const IS_ERASED: u8 = 4;
-const FLAGS: u8 = HAS_DIGEST | HAS_COMMAND | IS_ERASED;
+const FLAGS: u8 = HAS_DIGEST | HAS_COMMAND;
 
 /// Appends the frame of a record to `out`.
 ///
@@ -42,7 +40,6 @@ pub(crate) fn push(out: &mut Vec<u8>, record: &Record) -> Result<(), schema::Enc
     let mut flags = 0;
     flags |= if record.digest.is_some() { HAS_DIGEST } else { 0 };
     flags |= if record.command.is_some() { HAS_COMMAND } else { 0 };
-    flags |= if record.erased.is_some() { IS_ERASED } else { 0 };
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&record.schema.kind.to_le_bytes());
@@ -59,7 +56,6 @@ pub(crate) fn push(out: &mut Vec<u8>, record: &Record) -> Result<(), schema::Enc
     }
     out.extend(record.digest.iter().flat_map(|digest| digest.to_le_bytes()));
     out.extend(record.command.iter().flat_map(|command| command.0.to_le_bytes()));
-    out.extend(record.erased.iter().flatten());
     out.extend_from_slice(&record.payload);
     let crc = checksum(&out[start..]);
     out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
@@ -91,7 +87,7 @@ pub(crate) fn split(bytes: &[u8]) -> Result<(Frame<'_>, &[u8]), Damage> {
 }
 
 fn extra_len(flags: u8) -> usize {
-    [(HAS_DIGEST, 8), (HAS_COMMAND, 16), (IS_ERASED, 32)]
+    [(HAS_DIGEST, 8), (HAS_COMMAND, 16)]
         .iter()
         .map(|(flag, bytes)| if flags & flag == 0 { 0 } else { *bytes })
         .sum()
@@ -149,15 +145,6 @@ impl<'a> Frame<'a> {
         self.extra(HAS_COMMAND, offset).map(|id| CommandId(u128::from_le_bytes(id)))
     }
 
-    /// Whether personal data was erased from the payload.
-    pub(crate) fn is_erased(&self) -> bool {
-        self.flags() & IS_ERASED != 0
-    }
-
-    fn erased(&self) -> Option<[u8; 32]> {
-        self.extra(IS_ERASED, extra_len(self.flags() & (HAS_DIGEST | HAS_COMMAND)))
-    }
-
     /// Bytes of the event's fields.
     pub(crate) fn payload_bytes(&self) -> usize {
         self.payload().len()
@@ -165,21 +152,6 @@ impl<'a> Frame<'a> {
 
     fn payload(&self) -> &'a [u8] {
         &self.bytes[self.payload_at..]
-    }
-
-    /// Adds to a block's hash what can never change: all but lengths and checksum, with a payload
-    /// standing for itself by its own hash, so that erasing it leaves the chain whole.
-    pub(crate) fn link(&self, hasher: &mut blake3::Hasher) {
-        let mut fixed = [0; HEADER_BYTES - 8];
-        fixed.copy_from_slice(&self.header[8..]);
-        fixed[3] &= !IS_ERASED;
-        hasher.update(&fixed);
-        let extra = extra_len(self.flags() & (HAS_DIGEST | HAS_COMMAND));
-        hasher.update(&self.bytes[HEADER_BYTES..HEADER_BYTES + extra]);
-        match self.erased() {
-            Some(original) => hasher.update(&original),
-            None => hasher.update(blake3::hash(self.payload()).as_bytes()),
-        };
     }
 
     /// The event; the payload is validated before it is read.
@@ -202,7 +174,6 @@ impl<'a> Frame<'a> {
             digest: self.digest(),
             command: self.command(),
             payload: self.payload().to_vec(),
-            erased: self.erased(),
         })
     }
 
@@ -251,8 +222,7 @@ mod tests {
             plain.clone(),
             Record { digest: Some(u64::MAX - 1), ..plain.clone() },
             Record { command: Some(CommandId(77)), ..plain.clone() },
-            Record { digest: Some(1), command: Some(CommandId(2)), ..plain.clone() },
-            Record { digest: Some(1), erased: Some([4; 32]), ..plain },
+            Record { digest: Some(1), command: Some(CommandId(2)), ..plain },
         ]
     }
 
@@ -290,22 +260,6 @@ mod tests {
                 assert_eq!(split(&good[..len]).err(), Some(Damage::Cut));
             }
         }
-    }
-
-    #[test]
-    fn erasing_a_payload_leaves_its_link_as_it_was() {
-        let link = |record: &Record| {
-            let mut bytes = Vec::new();
-            push(&mut bytes, record).unwrap();
-            let mut hasher = blake3::Hasher::new();
-            split(&bytes).unwrap().0.link(&mut hasher);
-            hasher.finalize()
-        };
-        let whole = Record { digest: Some(3), ..record() };
-        let original = *blake3::hash(&whole.payload).as_bytes();
-        let erased = Record { payload: b"less".to_vec(), erased: Some(original), ..whole.clone() };
-        assert_eq!(link(&whole), link(&erased));
-        assert_ne!(link(&whole), link(&Record { payload: b"less".to_vec(), ..whole }));
     }
 
     #[test]

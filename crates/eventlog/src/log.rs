@@ -543,7 +543,6 @@ impl Batch {
                     digest: step.digest.filter(|_| is_input),
                     command: step.command.filter(|_| is_input),
                     payload,
-                    erased: None,
                 };
                 frame::push(&mut frames, &record)?;
                 next = next.0.checked_add(1).map(Seq).ok_or(AppendError::Full)?;

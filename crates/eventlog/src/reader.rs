@@ -55,8 +55,6 @@ pub struct Verified {
     pub events: u64,
     /// Events of a type or version that this program does not know.
     pub unknown: u64,
-    /// Events from which personal data was erased.
-    pub erased: u64,
     /// Blocks, each following the one before.
     pub blocks: u64,
     /// Volumes, sealed or not.
@@ -174,7 +172,6 @@ impl Reader {
         let mut verified = Verified {
             events: 0,
             unknown: 0,
-            erased: 0,
             blocks: 0,
             volumes: 0,
             bytes: 0,
@@ -240,7 +237,6 @@ impl Verified {
                 Err(Damage::UnknownEvent { .. }) => self.unknown += 1,
                 Err(damage) => return Err(damaged(Seq(seq), damage)),
             }
-            self.erased += u64::from(block.frame(Seq(seq)).is_erased());
         }
         self.events = block.last().0;
         self.blocks += 1;

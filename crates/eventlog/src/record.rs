@@ -78,8 +78,6 @@ pub struct Record {
     pub command: Option<CommandId>,
     /// The stored fields.
     pub payload: Vec<u8>,
-    /// Set when personal data was erased from the payload: BLAKE3 of what it was.
-    pub erased: Option<[u8; 32]>,
 }
 
 impl Record {
@@ -96,10 +94,10 @@ impl Record {
         })
     }
 
-    /// BLAKE3 of the payload as it was first written; erasing does not change it.
+    /// BLAKE3 of the payload.
     #[must_use]
     pub fn payload_hash(&self) -> [u8; 32] {
-        self.erased.unwrap_or_else(|| *blake3::hash(&self.payload).as_bytes())
+        *blake3::hash(&self.payload).as_bytes()
     }
 
     /// Writes an event down.
@@ -119,7 +117,6 @@ impl Record {
             digest: None,
             command: None,
             payload,
-            erased: None,
         })
     }
 }

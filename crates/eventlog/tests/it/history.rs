@@ -108,7 +108,7 @@ fn repair(bytes: &mut [u8]) {
     while at + 64 <= bytes.len() {
         let len = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
         let flags = bytes[at + 11];
-        let extra = [(1, 8), (2, 16), (4, 32)];
+        let extra = [(1, 8), (2, 16)];
         let extra: usize =
             extra.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, bytes)| bytes).sum();
         let end = at.checked_add(64 + extra + len).filter(|end| *end <= bytes.len());
