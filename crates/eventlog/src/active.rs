@@ -1,8 +1,8 @@
-//! The volume that is appended to: a sled store of blocks, and what makes them durable. When it is
-//! full its blocks move into one flat file, see `sealed`; what is in a block is `block`'s.
+//! The store of the volume that is appended to: its blocks in sled, ordered by their first event. What
+//! makes them durable is `journal`, which the store is brought in line with whenever it is opened; when
+//! the volume is full, the store is removed. What is in a block is `block`'s.
 //!
 //! ```text
-//! tree "meta"    volume                 -> RPRSVOLM | version u32 | identity, 16 bytes | first u64 | before, 32 bytes
 //! tree "blocks"  first u64 | part 0 u16 -> the first 48 KiB of the block that begins with event first
 //! tree "blocks"  first u64 | part u16   -> RPRT | first u64 | part u16 | CRC-32 of the rest | at most 48 KiB more of it
 //! ```
@@ -38,10 +38,6 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// How long a lock left by this process is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-const META_KEY: &[u8] = b"volume";
-const META_MAGIC: [u8; 8] = *b"RPRSVOLM";
-const META_VERSION: u32 = 2;
-
 /// What a volume is a part of, and where it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Start {
@@ -65,70 +61,54 @@ pub(crate) struct Active {
 struct Store {
     db: sled::Db,
     blocks: sled::Tree,
-    // sled's own flush only hands bytes to the kernel; this second handle makes them durable.
-    file: File,
 }
 
 impl Active {
-    /// Begins a volume in `dir`, which must not be there.
-    pub(crate) fn create(dir: &Path, start: Start) -> Result<Self, OpenError> {
-        let io = |what| move |source| OpenError::Io { what, source };
-        std::fs::create_dir(dir).map_err(io("create a volume of"))?;
-        let store = Store::open(dir)?;
-        let meta = store.db.open_tree("meta")?;
-        meta.insert(META_KEY, write_meta(start))?;
-        store.db.flush()?;
-        store.file.sync_data().map_err(io("sync"))?;
-        // The names of the new files are durable only once their folders are.
-        sync_folder(dir).map_err(io("sync a folder of"))?;
-        sync_folder(dir.parent().unwrap_or(dir)).map_err(io("sync a folder of"))?;
-        Ok(Self { store: Some(store), dir: dir.into(), start, retired: AtomicBool::new(false) })
+    /// Opens the store in `dir`, or makes one.
+    pub(crate) fn open(dir: &Path, start: Start) -> Result<Self, OpenError> {
+        let (store, retired) = (Some(Store::open(dir)?), AtomicBool::new(false));
+        Ok(Self { store, dir: dir.into(), start, retired })
     }
 
-    /// Opens the volume in `dir`; `None` when it was never begun to its end, and so holds nothing.
-    pub(crate) fn open(dir: &Path) -> Result<Option<Self>, OpenError> {
-        if !dir.join("db").exists() {
-            return Ok(None);
+    /// Makes the store hold this block where it does not.
+    pub(crate) fn bring_in_line(&self, block: &Block) -> Result<(), OpenError> {
+        let blocks = &self.store().blocks;
+        for (key, value) in values(block.first(), block.bytes()) {
+            if blocks.get(key)?.is_none_or(|held| held != value) {
+                blocks.insert(key, value)?;
+            }
         }
-        let store = Store::open(dir)?;
-        let start = match store.db.open_tree("meta")?.get(META_KEY)? {
-            Some(value) => read_meta(&value)?,
-            None if store.blocks.is_empty() => return Ok(None),
-            None => return Err(OpenError::NoIdentity),
-        };
-        let retired = AtomicBool::new(false);
-        Ok(Some(Self { store: Some(store), dir: dir.into(), start, retired }))
+        Ok(())
+    }
+
+    /// Removes whatever is not a part of blocks up to `last`; false when there is something between
+    /// them, and the store has to be filled anew.
+    pub(crate) fn cut_after(&self, last: Seq, values: u64) -> Result<bool, OpenError> {
+        let blocks = &self.store().blocks;
+        for entry in blocks.range(key(Seq(last.0.saturating_add(1)), 0)..) {
+            blocks.remove(entry?.0)?;
+        }
+        Ok(blocks.iter().keys().count() as u64 == values)
+    }
+
+    /// Empties the store.
+    pub(crate) fn clear(&self) -> Result<(), OpenError> {
+        Ok(self.store().blocks.clear()?)
     }
 
     pub(crate) fn start(&self) -> Start {
         self.start
     }
 
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// Writes blocks in one atomic step; they are durable when this returns.
-    pub(crate) fn commit(&self, blocks: &[(Seq, Vec<u8>)]) -> Result<(), CommitError> {
-        let store = self.store();
+    /// Adds the blocks of one commit in one atomic step.
+    pub(crate) fn put(&self, blocks: &[(Seq, Vec<u8>)]) -> Result<(), sled::Error> {
         let mut batch = sled::Batch::default();
         for (first, bytes) in blocks {
-            for (part, piece) in (0u16..).zip(bytes.chunks(PART_BYTES)) {
-                if part == 0 {
-                    batch.insert(&key(*first, part), piece);
-                } else {
-                    batch.insert(&key(*first, part), write_part(*first, part, piece));
-                }
+            for (key, value) in values(*first, bytes) {
+                batch.insert(&key, value);
             }
         }
-        store.blocks.apply_batch(batch)?;
-        store.db.flush()?;
-        store.file.sync_data().map_err(CommitError::Sync)
-    }
-
-    /// Makes durable whatever the store holds.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        self.store().file.sync_data()
+        self.store().blocks.apply_batch(batch)
     }
 
     /// The block that begins with `first`, checked; `None` when there is none.
@@ -156,14 +136,6 @@ impl Active {
         }
     }
 
-    /// The last block, checked; `None` in an empty volume.
-    pub(crate) fn last_block(&self) -> Result<Option<Block>, ReadError> {
-        match self.first_of(Seq(u64::MAX))? {
-            Some(first) => self.block_from(first),
-            None => Ok(None),
-        }
-    }
-
     /// Every block in order, each following the one before it, with nothing between them.
     pub(crate) fn walk(&self) -> Walk<'_> {
         Walk {
@@ -176,9 +148,9 @@ impl Active {
         }
     }
 
-    /// Bytes of the store's file.
-    pub(crate) fn file_bytes(&self) -> io::Result<u64> {
-        Ok(self.store().file.metadata()?.len())
+    /// Bytes of the store on the disk.
+    pub(crate) fn file_bytes(&self) -> Result<u64, ReadError> {
+        Ok(self.store().db.size_on_disk()?)
     }
 
     /// Lets the folder be removed once nobody reads from it any more.
@@ -219,10 +191,8 @@ impl Store {
                 Err(_) => std::thread::sleep(Duration::from_millis(5)),
             }
         };
-        let file = File::open(dir.join("db"))
-            .map_err(|source| OpenError::Io { what: "open a file of", source })?;
         let blocks = db.open_tree("blocks")?;
-        Ok(Self { db, blocks, file })
+        Ok(Self { db, blocks })
     }
 }
 
@@ -294,17 +264,8 @@ fn unexpected(found: (Seq, u16), expected: (Seq, u16)) -> ReadError {
     ReadError::Damaged { seq: expected.0, damage }
 }
 
-/// Why blocks are not known to be durable.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CommitError {
-    #[error(transparent)]
-    Store(#[from] sled::Error),
-    #[error(transparent)]
-    Sync(io::Error),
-}
-
 /// Number of values that a block of `length` bytes is cut into.
-fn parts(length: usize) -> u16 {
+pub(crate) fn parts(length: usize) -> u16 {
     u16::try_from(length.div_ceil(PART_BYTES)).expect("a block of 16 MiB has 342 parts")
 }
 
@@ -323,6 +284,14 @@ fn read_key(key: &[u8], near: Seq) -> Result<(Seq, u16), ReadError> {
         [high, low] => Ok((Seq(u64::from_be_bytes(*first)), u16::from_be_bytes([*high, *low]))),
         _ => Err(ReadError::Damaged { seq: near, damage: Damage::StrayKey }),
     }
+}
+
+/// A block as the values of the store.
+fn values(first: Seq, block: &[u8]) -> impl Iterator<Item = ([u8; 10], Vec<u8>)> + '_ {
+    (0u16..).zip(block.chunks(PART_BYTES)).map(move |(part, piece)| {
+        let value = if part == 0 { piece.to_vec() } else { write_part(first, part, piece) };
+        (key(first, part), value)
+    })
 }
 
 fn write_part(first: Seq, part: u16, piece: &[u8]) -> Vec<u8> {
@@ -345,37 +314,19 @@ fn read_part(value: &[u8], first: Seq, part: u16) -> Result<&[u8], Damage> {
     Ok(piece)
 }
 
-fn write_meta(start: Start) -> Vec<u8> {
-    let mut value = META_MAGIC.to_vec();
-    value.extend_from_slice(&META_VERSION.to_le_bytes());
-    value.extend_from_slice(&start.identity.0);
-    value.extend_from_slice(&start.first.0.to_le_bytes());
-    value.extend_from_slice(&start.before);
-    value
-}
-
-fn read_meta(value: &[u8]) -> Result<Start, OpenError> {
-    let (magic, rest) = value.split_first_chunk::<8>().ok_or(OpenError::NotALog)?;
-    let (version, rest) = rest.split_first_chunk::<4>().ok_or(OpenError::NotALog)?;
-    if *magic != META_MAGIC {
-        return Err(OpenError::NotALog);
-    }
-    match u32::from_le_bytes(*version) {
-        META_VERSION => {}
-        version => return Err(OpenError::Version(version)),
-    }
-    let (identity, rest) = rest.split_first_chunk::<16>().ok_or(OpenError::NotALog)?;
-    let (first, before) = rest.split_first_chunk::<8>().ok_or(OpenError::NotALog)?;
-    Ok(Start {
-        identity: LogId(*identity),
-        first: Seq(u64::from_le_bytes(*first)),
-        before: before.try_into().map_err(|_| OpenError::NotALog)?,
-    })
-}
-
 /// sled has no error of its own for a lock that somebody else holds.
 fn is_locked(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
+}
+
+/// Whether sled failed for want of space.
+pub(crate) fn is_full(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(io) if is_full_disk(io))
+}
+
+/// Whether the file system failed for want of space.
+pub(crate) fn is_full_disk(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Makes the names in a folder durable.

@@ -1,14 +1,16 @@
-//! One commit as bytes: the frames of one or more steps, linked to the block before by its hash.
-//! How a block is cut into values of the store is in `active`.
+//! A commit, or a part of a long one, as bytes: the frames of one or more steps, linked to the block before
+//! by its hash. How a block is cut into values of the store is in `active`.
 //!
 //! ```text
-//! offset  0       4         8        12      16      24            56              length-32
-//!         | magic | version | length | count | first | before      | frames ...    | hash       |
-//!         | RBLK  | u32     | u32    | u32   | u64   | BLAKE3 of   | count of them | BLAKE3 of  |
-//!         |       |         |        |       |       | block before|               | all before |
+//! offset  0       4         8        12      16      24       32        40            72        length-32
+//!         | magic | version | length | count | first | begin  | end     | before      | frames  | hash       |
+//!         | RBLK  | u32     | u32    | u32   | u64   | u64    | u64     | BLAKE3 of   | as many | BLAKE3 of  |
+//!         |       |         |        |       |       | of the whole commit | block before| as count| all before |
 //! ```
+//! `begin` and `end` are the positions of the first and the last event of the commit. A block that is of
+//! a later commit proves that the one before it was durable, because the writer waits for that.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use domain::{Envelope, Seq};
 
@@ -25,7 +27,7 @@ pub(crate) const BLOCK_USUAL: usize = 48 * 1024;
 pub(crate) const MAGIC: [u8; 4] = *b"RBLK";
 /// Version of the block layout and of the frames in it.
 const VERSION: u32 = 2;
-pub(crate) const HEADER_BYTES: usize = 56;
+pub(crate) const HEADER_BYTES: usize = 72;
 const HASH_BYTES: usize = 32;
 
 /// Bytes a block adds to its frames.
@@ -39,13 +41,16 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// An empty block that will begin with `first`; `before` is the hash of the block before.
-    pub(crate) fn new(first: Seq, before: [u8; 32]) -> Self {
+    /// An empty block that will begin with `first`, of a commit of these events; `before` is the hash of
+    /// the block before.
+    pub(crate) fn new(first: Seq, commit: &RangeInclusive<Seq>, before: [u8; 32]) -> Self {
         let mut bytes = Vec::with_capacity(4096);
         bytes.extend_from_slice(&MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&[0; 8]);
-        bytes.extend_from_slice(&first.0.to_le_bytes());
+        for seq in [first, *commit.start(), *commit.end()] {
+            bytes.extend_from_slice(&seq.0.to_le_bytes());
+        }
         bytes.extend_from_slice(&before);
         Self { bytes, first, count: 0 }
     }
@@ -92,6 +97,10 @@ pub(crate) struct Announced {
     pub(crate) first: Seq,
     /// Position of the last event.
     pub(crate) last: Seq,
+    /// Position of the first event of the commit.
+    pub(crate) begin: Seq,
+    /// Position of the last event of the commit.
+    pub(crate) end: Seq,
 }
 
 /// Reads the header of a block.
@@ -111,7 +120,18 @@ pub(crate) fn announced(bytes: &[u8]) -> Result<Announced, Damage> {
     let (first, count) = (u64_at(header, 16), u64::from(u32_at(header, 12)));
     let last = first.checked_add(count).filter(|_| first > 0 && count > 0);
     let last = last.ok_or(Damage::Header("its positions are impossible"))? - 1;
-    Ok(Announced { length, first: Seq(first), last: Seq(last) })
+    let (begin, end) = (u64_at(header, 24), u64_at(header, 32));
+    if begin == 0 || begin > first || end < last {
+        return Err(Damage::Header("it is not in its commit"));
+    }
+    let seqs = [first, last, begin, end].map(Seq);
+    let [first, last, begin, end] = seqs;
+    Ok(Announced { length, first, last, begin, end })
+}
+
+/// The hash that a block made by this program carries.
+pub(crate) fn hash_of(block: &[u8]) -> [u8; 32] {
+    *block.last_chunk().expect("a block ends with its hash")
 }
 
 /// A block that was checked.
@@ -187,15 +207,13 @@ impl Block {
 
     /// The hash that the block after must carry.
     pub(crate) fn hash(&self) -> [u8; 32] {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(&self.bytes[self.bytes.len() - HASH_BYTES..]);
-        hash
+        hash_of(&self.bytes)
     }
 
     /// The hash of the block before, as this one carries it.
     pub(crate) fn before(&self) -> [u8; 32] {
         let mut hash = [0; 32];
-        hash.copy_from_slice(&self.bytes[24..56]);
+        hash.copy_from_slice(&self.bytes[40..72]);
         hash
     }
 

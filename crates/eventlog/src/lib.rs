@@ -2,8 +2,8 @@
 //! nothing of what events mean; that is `engine` for deciding and `projections` for reading.
 //!
 //! [`Log`] is the one writer, [`Reader`] a cheap clone that sees only what is durable. How bytes lie
-//! is drawn in `schema/log.md` and written by `frame` (an event), `block` (a commit), `active` and
-//! `sealed` (a volume) and `volumes` (all of them). A stretch of the log as one file is a [`history`].
+//! is drawn in `schema/log.md` and written by `frame` (an event), `block` (a commit), `journal`,
+//! `active` and `sealed` (a volume) and `volumes` (all of them). A stretch of the log as one file is a [`history`].
 
 mod log;
 mod reader;
@@ -17,6 +17,7 @@ mod block;
 mod damage;
 mod frame;
 mod identity;
+mod journal;
 mod lock;
 mod mark;
 mod sealed;

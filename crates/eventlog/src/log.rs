@@ -10,10 +10,11 @@ use std::thread::JoinHandle;
 
 use domain::{Event, Seq, Timestamp};
 
-use crate::active::{Active, CommitError, Start};
+use crate::active::{Active, Start, is_full, is_full_disk};
 use crate::block::{BLOCK_MOST, Draft, OVERHEAD};
 use crate::frame;
 use crate::identity::LogId;
+use crate::journal::{AppendFault, Journal};
 use crate::lock::Lock;
 use crate::mark::Mark;
 use crate::reader::{ReadError, Reader};
@@ -22,7 +23,7 @@ use crate::schema::{self, EncodeError};
 use crate::sealed::SealError;
 use crate::signal::Signal;
 use crate::streams::{Placed, Streams};
-use crate::volumes::{Found, Opened, Volume, Volumes, store_name};
+use crate::volumes::{self, Found, Opened, Volume, Volumes, store_name};
 
 /// Why a log could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -116,15 +117,22 @@ pub enum AppendError {
     /// The store refused.
     #[error("the store of the log refused a commit")]
     Store(#[source] sled::Error),
+    /// The file system refused.
+    #[error("the journal of the log could not be written")]
+    Write(#[source] io::Error),
     /// The disk did not confirm.
     #[error("the disk did not confirm a commit")]
     Sync(#[source] io::Error),
-    /// After the disk was full, the log is not as it was left.
-    #[error("the log is not as it was left when the disk was full")]
-    Changed,
 }
 
 impl AppendError {
+    fn of_store(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) if is_full_disk(&error) => Self::DiskFull(error),
+            error => Self::Store(error),
+        }
+    }
+
     /// Whether nothing was appended and the writer goes on: the caller asked for something that does
     /// not hold.
     #[must_use]
@@ -183,20 +191,16 @@ pub struct Log {
     limits: Limits,
     dir: PathBuf,
     volumes: Arc<Volumes>,
-    /// Where the active volume begins.
-    start: Start,
-    /// `None` while it could not be opened anew on a full disk.
+    journal: Journal,
+    /// The store of what the journal holds; `None` while it could not be opened on a full disk.
     active: Option<Arc<Active>>,
-    bytes: u64,
     streams: Streams,
     mark: Mark,
     durable: Arc<Signal>,
-    last: Seq,
-    hash: [u8; 32],
     standing: Standing,
     /// Whether it waits for space, for whoever reads.
     waits: Arc<AtomicBool>,
-    sealing: Option<JoinHandle<Option<Result<(), SealError>>>>,
+    sealing: Option<JoinHandle<Result<(), SealError>>>,
     lock: Arc<Lock>,
 }
 
@@ -231,17 +235,19 @@ impl Log {
             return Err(OpenError::Version(1));
         }
         let volumes_dir = dir.join("volumes");
-        let Opened { volumes, active, streams, last, head, bytes } = Volumes::open(&volumes_dir)?;
+        let opened = Volumes::open(&volumes_dir)?;
+        let Opened { volumes, journal, active, streams } = opened;
         let mark = Mark::open(dir).map_err(io("open the mark of"))?;
-        mark.check(last, &head)?;
+        mark.check(journal.end().last, &journal.end().head)?;
+        // So that it takes no space later, when there may be none.
+        mark.set(journal.end().last, &journal.end().head).map_err(io("write the mark of"))?;
         crate::active::sync_folder(dir).map_err(io("sync the folder of"))?;
         let volumes = Arc::new(volumes);
-        let durable = Arc::new(Signal::at(last));
-        let start = active.start();
+        let durable = Arc::new(Signal::at(journal.end().last));
         let waits = Arc::new(AtomicBool::new(false));
         let reader = Reader::new(
             Arc::clone(&volumes),
-            start.identity,
+            journal.end().start.identity,
             Arc::clone(&durable),
             Some(Arc::clone(&lock)),
             Arc::clone(&waits),
@@ -250,14 +256,11 @@ impl Log {
             limits,
             dir: volumes_dir,
             volumes,
-            start,
+            journal,
             active: Some(active),
-            bytes,
             streams,
             mark,
             durable,
-            last,
-            hash: head,
             standing: Standing::Ready,
             waits,
             sealing: None,
@@ -290,7 +293,7 @@ impl Log {
     /// Which log this is.
     #[must_use]
     pub fn identity(&self) -> LogId {
-        self.start.identity
+        self.journal.end().start.identity
     }
 
     /// Revision of the last event of a stream; zero when it has none.
@@ -338,13 +341,13 @@ impl Log {
         }
         self.refuse_repeated(steps)?;
         self.standing = Standing::Stopped;
-        let first = self.last.0.checked_add(1).map(Seq).ok_or(AppendError::Full)?;
-        let batch = Batch::build(steps, first, self.hash, &self.streams)?;
+        let first = self.last().0.checked_add(1).map(Seq).ok_or(AppendError::Full)?;
+        let mut batch = Batch::build(steps, first, self.journal.end().head, &self.streams)?;
         if batch.blocks.is_empty() {
             self.standing = Standing::Ready;
             return Ok(first..first);
         }
-        match self.commit(&batch) {
+        match self.commit(&mut batch) {
             Ok(()) => self.settle(batch),
             Err(error) => {
                 if let AppendError::DiskFull(_) = error {
@@ -357,7 +360,7 @@ impl Log {
     }
 
     fn refuse_repeated(&self, steps: &[Step<'_>]) -> Result<(), AppendError> {
-        let mut position = self.last.0 + 1;
+        let mut position = self.last().0 + 1;
         let mut fresh: Vec<(CommandId, Seq)> = Vec::new();
         for step in steps {
             if let Some(command) = step.command {
@@ -372,110 +375,94 @@ impl Log {
         Ok(())
     }
 
-    fn commit(&mut self, batch: &Batch) -> Result<(), AppendError> {
-        let events = self.last.0 + 1 - self.start.first.0;
-        if events >= self.limits.volume_events || self.bytes >= self.limits.volume_bytes {
+    fn last(&self) -> Seq {
+        self.journal.end().last
+    }
+
+    fn commit(&mut self, batch: &mut Batch) -> Result<(), AppendError> {
+        let end = self.journal.end();
+        let events = end.last.0 + 1 - end.start.first.0;
+        if events >= self.limits.volume_events || end.offset >= self.limits.volume_bytes {
             self.begin_volume()?;
         }
-        self.active().commit(&batch.blocks).map_err(|error| match error {
-            CommitError::Store(sled::Error::Io(error)) if is_full(&error) => {
-                AppendError::DiskFull(error)
-            }
-            CommitError::Store(error) => AppendError::Store(error),
+        self.journal.append(&batch.blocks).map_err(|fault| match fault {
+            AppendFault::Write(error) if is_full_disk(&error) => AppendError::DiskFull(error),
+            AppendFault::Write(error) => AppendError::Write(error),
             // A disk that did not confirm may have dropped what it was given: never tried again.
-            CommitError::Sync(error) => AppendError::Sync(error),
-        })
+            AppendFault::Sync(error) => AppendError::Sync(error),
+        })?;
+        batch.is_durable = true;
+        let active = self.active.as_ref().expect("a log without its store is waiting or stopped");
+        active.put(&batch.blocks).map_err(AppendError::of_store)
     }
 
     /// Tells that a batch is durable.
     fn settle(&mut self, batch: Batch) -> Result<Range<Seq>, AppendError> {
-        let positions = Seq(self.last.0 + 1)..batch.next;
-        self.bytes += batch.blocks.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
-        self.last = Seq(batch.next.0 - 1);
-        self.hash = batch.hash;
+        let end = self.journal.end();
         self.streams.advance(batch.placed);
         for (command, seq) in batch.commands {
             self.streams.take(command, seq);
         }
-        self.mark.set(self.last, &self.hash).map_err(AppendError::Sync)?;
+        self.mark.set(end.last, &end.head).map_err(AppendError::Sync)?;
         self.standing = Standing::Ready;
-        self.durable.set(self.last);
-        Ok(positions)
+        self.durable.set(end.last);
+        Ok(batch.first..Seq(end.last.0 + 1))
     }
 
     /// Begins the next volume, and seals the full one beside the writer's work.
     fn begin_volume(&mut self) -> Result<(), AppendError> {
-        let failed = |error| match error {
-            OpenError::Io { source, .. } if is_full(&source) => AppendError::DiskFull(source),
-            OpenError::Store(sled::Error::Io(source)) if is_full(&source) => {
-                AppendError::DiskFull(source)
-            }
-            error => AppendError::Volume(error),
-        };
+        let end = self.journal.end();
         let start =
-            Start { identity: self.identity(), first: Seq(self.last.0 + 1), before: self.hash };
-        let dir = self.dir.join(store_name(start.first));
-        // What an attempt on a full disk has left.
-        let _ = std::fs::remove_dir_all(&dir);
-        let next = Arc::new(Active::create(&dir, start).map_err(failed)?);
-        self.volumes.put(Volume::Active(Arc::clone(&next)));
-        let full = self.active.replace(next);
-        self.start = start;
-        self.bytes = 0;
+            Start { identity: end.start.identity, first: Seq(end.last.0 + 1), before: end.head };
+        let (journal, active) = volumes::begin(&self.dir, start).map_err(|error| match error {
+            OpenError::Io { source, .. } if is_full_disk(&source) => AppendError::DiskFull(source),
+            OpenError::Store(error) => AppendError::of_store(error),
+            error => AppendError::Volume(error),
+        })?;
+        self.volumes.put(Volume::Active(Arc::clone(&active)));
+        let journal = std::mem::replace(&mut self.journal, journal);
+        let Some(full) = self.active.replace(active) else { return Ok(()) };
         self.finish_sealing();
         let (volumes, streams) = (Arc::clone(&self.volumes), self.streams.clone());
         // A volume that cannot be sealed now is read as it is, and sealed when the log is opened.
         let sealing = std::thread::Builder::new()
             .name("seal".into())
-            .spawn(move || full.map(|full| volumes.seal(&full, &streams)));
+            .spawn(move || volumes.seal(journal, &full, &streams));
         self.sealing = sealing.ok();
         Ok(())
     }
 
-    /// Goes on after the disk was full: opens the store anew and looks what it holds.
+    /// Goes on after the disk was full, and tells what became of the append.
     ///
     /// # Errors
     /// [`AppendError::DiskFull`] while there is no space; anything else is final.
     pub fn heal(&mut self) -> Result<Healed, AppendError> {
         let standing = std::mem::replace(&mut self.standing, Standing::Stopped);
         let Standing::Waiting(batch) = standing else { return Err(AppendError::Stopped) };
-        drop(self.active.take());
-        let dir = self.dir.join(store_name(self.start.first));
-        let active = match self.volumes.reopen(self.start, &dir) {
-            Ok(active) => active,
-            Err(OpenError::Io { source, .. } | OpenError::Store(sled::Error::Io(source)))
-                if is_full(&source) =>
-            {
-                self.standing = Standing::Waiting(batch);
-                return Err(AppendError::DiskFull(source));
-            }
-            Err(error) => return Err(AppendError::Volume(error)),
-        };
-        self.active = Some(active);
-        let end = self.active().last_block().map_err(|error| AppendError::Volume(error.into()))?;
-        let end = match end {
-            Some(block) => (block.last(), block.hash()),
-            None => (Seq(self.start.first.0 - 1), self.start.before),
-        };
-        self.waits.store(false, Ordering::Relaxed);
-        if end == (self.last, self.hash) {
+        if !batch.is_durable {
+            // Nothing of it counts, and it may be written again over what was left of it.
             self.standing = Standing::Ready;
+            self.waits.store(false, Ordering::Relaxed);
             return Ok(Healed::Lost);
         }
-        if end == (Seq(batch.next.0 - 1), batch.hash) {
-            self.active().sync().map_err(AppendError::Sync)?;
-            return Ok(Healed::Kept(self.settle(*batch)?));
+        // A store that failed once refuses all work until it is opened anew.
+        drop(self.active.take());
+        let store = self.dir.join(store_name(self.journal.end().start.first));
+        match self.volumes.reopen(&store, &self.journal) {
+            Ok(active) => self.active = Some(active),
+            Err(OpenError::Store(error)) if is_full(&error) => {
+                self.standing = Standing::Waiting(batch);
+                return Err(AppendError::of_store(error));
+            }
+            Err(error) => return Err(AppendError::Volume(error)),
         }
-        Err(AppendError::Changed)
+        self.waits.store(false, Ordering::Relaxed);
+        Ok(Healed::Kept(self.settle(*batch)?))
     }
 
     /// Calls `hook` with the last durable position after each append; see [`Signal::on_change`].
     pub fn on_durable(&self, hook: impl Fn(Seq) -> bool + Send + 'static) {
         self.durable.on_change(hook);
-    }
-
-    fn active(&self) -> &Active {
-        self.active.as_ref().expect("a log without its store is waiting or stopped")
     }
 
     fn finish_sealing(&mut self) {
@@ -492,15 +479,12 @@ impl Drop for Log {
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
 /// Blocks ready to be committed together.
 struct Batch {
     blocks: Vec<(Seq, Vec<u8>)>,
-    next: Seq,
-    hash: [u8; 32],
+    first: Seq,
+    /// Whether the journal holds it.
+    is_durable: bool,
     placed: Placed,
     commands: Vec<(CommandId, Seq)>,
 }
@@ -515,7 +499,10 @@ impl Batch {
         let mut ahead = streams.ahead();
         let (mut blocks, mut next, mut hash) = (Vec::new(), first, hash);
         let mut commands = Vec::new();
-        let mut draft = Draft::new(first, hash);
+        let events: u64 = steps.iter().map(|step| step.events.len() as u64).sum();
+        let last = first.0.checked_add(events).ok_or(AppendError::Full)?.saturating_sub(1);
+        let commit = first..=Seq(last);
+        let mut draft = Draft::new(first, &commit, hash);
         let mut frames = Vec::new();
         for (index, step) in steps.iter().enumerate() {
             let cause = next;
@@ -554,14 +541,14 @@ impl Batch {
             // A step is never split: whoever reads a block reads whole steps.
             if !draft.has_room(frames.len()) {
                 hash = close(draft, &mut blocks);
-                draft = Draft::new(cause, hash);
+                draft = Draft::new(cause, &commit, hash);
             }
             draft.push(&frames, count);
         }
         if !draft.is_empty() {
-            hash = close(draft, &mut blocks);
+            close(draft, &mut blocks);
         }
-        Ok(Self { blocks, next, hash, placed: ahead.placed(), commands })
+        Ok(Self { blocks, first, is_durable: false, placed: ahead.placed(), commands })
     }
 }
 

@@ -10,21 +10,21 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use domain::Seq;
 
 use crate::active::{PART_BYTES, PART_HEADER_BYTES, PART_MAGIC};
-use crate::block::{self, BLOCK_MOST, Block};
+use crate::block::{self, Block};
 use crate::frame::{self, HEADER_BYTES};
 use crate::history::{Header, WriteError, write_history};
 use crate::lock::Lock;
 use crate::log::OpenError;
 use crate::mark::Mark;
 use crate::record::Record;
+use crate::sealed::read_up_to;
 
-/// Bytes looked through at once; what begins in them may reach [`BLOCK_MOST`] further.
+/// Bytes looked through at once; what begins in them may reach further.
 const PIECE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Why nothing could be salvaged.
@@ -451,19 +451,4 @@ fn in_pieces(
         offset += PIECE_BYTES as u64;
     }
     Ok(())
-}
-
-fn read_up_to(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length.min(BLOCK_MOST.max(PIECE_BYTES + HEADER_BYTES))];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(more) => filled += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
 }

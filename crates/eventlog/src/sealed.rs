@@ -1,6 +1,6 @@
 //! A volume that is full: its blocks one after another in one flat file that never changes, so that it
 //! is read at the speed of the disk, copied as it is, and mended block by block. Where new blocks go
-//! is `active`.
+//! is `journal`.
 //!
 //! ```text
 //! RPRSVOLM | version u32 | identity, 16 | first u64 | before, 32 | CRC-32 of what is before
@@ -21,17 +21,18 @@ use crate::active::{Start, sync_folder};
 use crate::block::{self, Announced, Block};
 use crate::damage::Damage;
 use crate::identity::LogId;
+use crate::journal::End;
 use crate::reader::ReadError;
 use crate::streams::Streams;
 
 const MAGIC: [u8; 8] = *b"RPRSVOLM";
 const END: [u8; 8] = *b"RPRSVEND";
 const VERSION: u32 = 2;
-const HEADER_BYTES: usize = 8 + 4 + 16 + 8 + 32 + 4;
+pub(crate) const HEADER_BYTES: usize = 8 + 4 + 16 + 8 + 32 + 4;
 const FOOTER_BYTES: usize = 8 + 8 + 8 + 32 + 32 + 4 + 8;
 
 /// Bytes between two marks: what is read at most to find a block.
-const MARK_BYTES: u64 = 64 * 1024;
+pub(crate) const MARK_BYTES: u64 = 64 * 1024;
 
 /// Bytes read at once.
 const WINDOW_BYTES: usize = 256 * 1024;
@@ -43,12 +44,7 @@ const TAIL_MOST: u64 = 512 * 1024 * 1024;
 pub(crate) struct Sealed {
     file: File,
     path: PathBuf,
-    start: Start,
-    last: Seq,
-    blocks: u64,
-    head: [u8; 32],
-    tail_at: u64,
-    marks: Vec<(Seq, u64)>,
+    end: End,
 }
 
 /// Why a volume could not be written.
@@ -86,43 +82,53 @@ fn write_unnamed(
     streams: &Streams,
 ) -> Result<(), SealError> {
     let mut out = BufWriter::with_capacity(WINDOW_BYTES, File::create(path)?);
+    out.write_all(&header(start))?;
+    let mut end = End::of_none(start);
+    for block in blocks {
+        let block = block?;
+        out.write_all(block.bytes())?;
+        end.pass(block.first(), block.last(), block.hash(), block.bytes().len());
+    }
+    out.write_all(&tail(&end, streams))?;
+    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    file.sync_all()?;
+    Ok(())
+}
+
+/// What a volume and its journal begin with.
+pub(crate) fn header(start: Start) -> Vec<u8> {
     let mut header = MAGIC.to_vec();
     header.extend_from_slice(&VERSION.to_le_bytes());
     header.extend_from_slice(&start.identity.0);
     header.extend_from_slice(&start.first.0.to_le_bytes());
     header.extend_from_slice(&start.before);
     header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
-    out.write_all(&header)?;
-    let mut offset = HEADER_BYTES as u64;
-    let (mut last, mut head, mut count) = (Seq(start.first.0 - 1), start.before, 0u64);
-    let mut marks: Vec<(Seq, u64)> = Vec::new();
-    for block in blocks {
-        let block = block?;
-        if marks.last().is_none_or(|(_, before)| offset - before >= MARK_BYTES) {
-            marks.push((block.first(), offset));
-        }
-        out.write_all(block.bytes())?;
-        offset += block.bytes().len() as u64;
-        (last, head, count) = (block.last(), block.hash(), count + 1);
-    }
-    let mut tail = (marks.len() as u64).to_le_bytes().to_vec();
-    for (first, offset) in marks {
+    header
+}
+
+/// What comes after the blocks of a sealed volume.
+pub(crate) fn tail(end: &End, streams: &Streams) -> Vec<u8> {
+    let mut tail = (end.marks.len() as u64).to_le_bytes().to_vec();
+    for (first, offset) in &end.marks {
         tail.extend_from_slice(&first.0.to_le_bytes());
         tail.extend_from_slice(&offset.to_le_bytes());
     }
     streams.write(&mut tail);
-    out.write_all(&tail)?;
-    let mut footer = offset.to_le_bytes().to_vec();
-    footer.extend_from_slice(&last.0.to_le_bytes());
-    footer.extend_from_slice(&count.to_le_bytes());
-    footer.extend_from_slice(&head);
+    let mut footer = end.offset.to_le_bytes().to_vec();
+    footer.extend_from_slice(&end.last.0.to_le_bytes());
+    footer.extend_from_slice(&end.blocks.to_le_bytes());
+    footer.extend_from_slice(&end.head);
     footer.extend_from_slice(blake3::hash(&tail).as_bytes());
     footer.extend_from_slice(&crc32fast::hash(&footer).to_le_bytes());
     footer.extend_from_slice(&END);
-    out.write_all(&footer)?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    Ok(())
+    tail.extend_from_slice(&footer);
+    tail
+}
+
+/// What the volume or the journal in `file` says that it is.
+pub(crate) fn read_start(file: &File) -> Result<Start, Damage> {
+    let header = read_up_to(file, 0, HEADER_BYTES).map_err(|_| Damage::Cut)?;
+    read_header(header.first_chunk().ok_or(Damage::Cut)?)
 }
 
 impl Sealed {
@@ -164,27 +170,42 @@ impl Sealed {
         head.copy_from_slice(&footer[24..56]);
         let (marks, streams) =
             read_tail(&tail).ok_or_else(|| damaged(Damage::Header("its tail is impossible")))?;
-        let sealed = Self { file, path: path.into(), start, last, blocks, head, tail_at, marks };
-        Ok((sealed, streams))
+        let end = End { start, last, head, blocks, offset: tail_at, marks };
+        Ok((Self::of(file, path, end), streams))
+    }
+
+    /// A volume whose end is known.
+    pub(crate) fn of(file: File, path: &Path, end: End) -> Self {
+        Self { file, path: path.into(), end }
     }
 
     pub(crate) fn start(&self) -> Start {
-        self.start
+        self.end.start
+    }
+
+    /// Whether nothing is appended to it any more; else it is a journal that is only read.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.path.extension().is_some_and(|ending| ending == "vol")
+    }
+
+    /// How far it reaches.
+    pub(crate) fn end(&self) -> &End {
+        &self.end
     }
 
     /// Position of the last event; before the first one when there is none.
     pub(crate) fn last(&self) -> Seq {
-        self.last
+        self.end.last
     }
 
     /// Number of blocks.
     pub(crate) fn blocks(&self) -> u64 {
-        self.blocks
+        self.end.blocks
     }
 
     /// Hash of the last block.
     pub(crate) fn head(&self) -> [u8; 32] {
-        self.head
+        self.end.head
     }
 
     /// The file.
@@ -204,8 +225,8 @@ impl Sealed {
         let mut offset = match window.next.filter(|(next, _)| *next == seq) {
             Some((_, offset)) => offset,
             None => {
-                let after = self.marks.partition_point(|(first, _)| *first <= seq);
-                let mark = after.checked_sub(1).and_then(|at| self.marks.get(at));
+                let after = self.end.marks.partition_point(|(first, _)| *first <= seq);
+                let mark = after.checked_sub(1).and_then(|at| self.end.marks.get(at));
                 mark.ok_or_else(|| damaged(seq, Damage::Missing))?.1
             }
         };
@@ -217,7 +238,7 @@ impl Sealed {
                 return Err(damaged(named, Damage::Missing));
             }
             let end = offset + found.length as u64;
-            if end > self.tail_at {
+            if end > self.end.offset {
                 return Err(damaged(found.first, Damage::Cut));
             }
             if found.last < seq {
@@ -240,7 +261,7 @@ impl Sealed {
         named: Seq,
     ) -> Result<Announced, ReadError> {
         let damaged = |damage| ReadError::Damaged { seq: named, damage };
-        if offset + block::HEADER_BYTES as u64 > self.tail_at {
+        if offset + block::HEADER_BYTES as u64 > self.end.offset {
             return Err(damaged(Damage::Missing));
         }
         block::announced(window.read(&self.file, offset, block::HEADER_BYTES)?).map_err(damaged)
@@ -313,22 +334,46 @@ impl Window {
         self.bytes.get(skip..skip + length).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
+    /// Bytes of a file of this length, or that there are fewer.
+    pub(crate) fn peek(
+        &mut self,
+        file: &File,
+        offset: u64,
+        bytes: usize,
+        length: u64,
+    ) -> Result<&[u8], Damage> {
+        if offset + bytes as u64 > length {
+            return Err(Damage::Cut);
+        }
+        self.read(file, offset, bytes).map_err(|_| Damage::Cut)
+    }
+
     fn fill(&mut self, file: &File, offset: u64, wanted: usize) -> io::Result<()> {
         self.offset = offset;
         self.bytes.resize(wanted, 0);
-        let mut filled = 0;
-        while filled < wanted {
-            match file.read_at(&mut self.bytes[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(more) => filled += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.bytes.clear();
-                    return Err(error);
-                }
-            }
-        }
-        self.bytes.truncate(filled);
-        Ok(())
+        let filled = fill(file, offset, &mut self.bytes);
+        self.bytes.truncate(*filled.as_ref().unwrap_or(&0));
+        filled.map(drop)
     }
+}
+
+/// At most so many bytes from `offset` on; fewer where the file ends.
+pub(crate) fn read_up_to(file: &File, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut read = vec![0; bytes];
+    let filled = fill(file, offset, &mut read)?;
+    read.truncate(filled);
+    Ok(read)
+}
+
+fn fill(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }

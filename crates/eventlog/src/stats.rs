@@ -70,7 +70,7 @@ impl Reader {
         for volume in self.volumes() {
             let first = volume.start().first;
             let (is_sealed, bytes) = match &volume {
-                Volume::Sealed(sealed) => (true, sealed.file_bytes()?),
+                Volume::Sealed(sealed) => (sealed.is_sealed(), sealed.file_bytes()?),
                 Volume::Active(active) => (false, active.file_bytes()?),
                 Volume::Away(_) => return Err(ReadError::Away),
             };

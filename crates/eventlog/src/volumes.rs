@@ -1,9 +1,11 @@
 //! The volumes of a log, as its writer and its readers share them: all but the last are sealed, or are
-//! being sealed. What a volume is, is told by `active` and `sealed`.
+//! being sealed. What a volume is, is told by `journal`, `active` and `sealed`.
 //!
 //! ```text
-//! volumes/<first, 20 digits>.sled   a store that is, or was, appended to
-//! volumes/<first, 20 digits>.vol    its sealed form; where both are, the store is what remains to be removed
+//! volumes/<first, 20 digits>.wal    the journal of the volume that is appended to
+//! volumes/<first, 20 digits>.sled   its store, which can be made anew from the journal
+//! volumes/<first, 20 digits>.vol    a sealed volume: a journal with a tail
+//! volumes/<first, 20 digits>.tmp    a copy of a volume that was not finished
 //! ```
 
 use std::collections::BTreeMap;
@@ -12,13 +14,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use domain::Seq;
 
-use crate::active::{Active, Start, sync_folder};
+use crate::active::{self, Active, Start, sync_folder};
 use crate::block::Block;
 use crate::damage::Damage;
 use crate::identity::LogId;
+use crate::journal::{self, Journal};
 use crate::log::OpenError;
 use crate::reader::ReadError;
-use crate::sealed::{self, SealError, Sealed, Window};
+use crate::sealed::{SealError, Sealed, Window};
 use crate::streams::Streams;
 
 /// One volume. Cheap to clone.
@@ -66,12 +69,9 @@ pub(crate) struct Volumes {
 /// The volumes of a log that was opened, and what its writer goes on from.
 pub(crate) struct Opened {
     pub(crate) volumes: Volumes,
+    pub(crate) journal: Journal,
     pub(crate) active: Arc<Active>,
     pub(crate) streams: Streams,
-    pub(crate) last: Seq,
-    pub(crate) head: [u8; 32],
-    /// Bytes of blocks in the active volume.
-    pub(crate) bytes: u64,
 }
 
 impl Volumes {
@@ -93,23 +93,24 @@ impl Volumes {
         by_first.insert(volume.start().first, volume);
     }
 
-    /// Opens the store of the active volume anew, once nobody reads from it any more.
-    pub(crate) fn reopen(&self, start: Start, dir: &Path) -> Result<Arc<Active>, OpenError> {
-        self.put(Volume::Away(start));
-        let opened = Active::open(dir)?.ok_or(OpenError::NotALog)?;
-        let opened = Arc::new(opened);
-        self.put(Volume::Active(Arc::clone(&opened)));
-        Ok(opened)
-    }
-
     /// Seals a volume that nothing is appended to any more. Readers go on meanwhile.
-    pub(crate) fn seal(&self, active: &Active, streams: &Streams) -> Result<(), SealError> {
-        let path = active.dir().with_extension("vol");
-        sealed::write(&path, active.start(), active.walk(), streams)?;
-        let (sealed, _) = Sealed::open(&path)?;
-        self.put(Volume::Sealed(Arc::new(sealed)));
+    pub(crate) fn seal(
+        &self,
+        journal: Journal,
+        active: &Active,
+        streams: &Streams,
+    ) -> Result<(), SealError> {
+        self.put(Volume::Sealed(Arc::new(journal.seal(streams)?)));
         active.retire();
         Ok(())
+    }
+
+    /// Makes the store of the active volume anew, or opens it, and brings it in line with the journal.
+    pub(crate) fn reopen(&self, dir: &Path, journal: &Journal) -> Result<Arc<Active>, OpenError> {
+        self.put(Volume::Away(journal.end().start));
+        let active = Arc::new(open_store(dir, journal)?);
+        self.put(Volume::Active(Arc::clone(&active)));
+        Ok(active)
     }
 
     /// Opens all volumes in `dir`, seals what was left unsealed, and begins a volume if none can be
@@ -118,62 +119,77 @@ impl Volumes {
         let io = |what| move |source| OpenError::Io { what, source };
         std::fs::create_dir_all(dir).map_err(io("create the volumes of"))?;
         sync_folder(dir).map_err(io("sync a folder of"))?;
-        let mut found = find(dir)?;
-        let whole = |forms: &Forms| forms.store.is_some() || forms.sealed.is_some();
-        let newest = found.iter().rev().find(|(_, forms)| whole(forms)).map(|(first, _)| *first);
+        let found = find(dir)?;
+        let newest = found.iter().rev().find(|(_, forms)| forms.is_any()).map(|(first, _)| *first);
         let volumes = Self { by_first: RwLock::default() };
         let mut at = End::default();
-        let mut active = None;
-        while let Some((first, forms)) = found.pop_first() {
-            if let Some(path) = forms.unfinished {
-                std::fs::remove_file(path).map_err(io("remove an unfinished volume of"))?;
+        let mut open = None;
+        for (first, forms) in found {
+            if let Some(path) = &forms.unfinished {
+                std::fs::remove_file(path).map_err(io("remove an unfinished copy of"))?;
             }
-            if let Some(path) = forms.sealed {
-                if let Some(store) = forms.store {
-                    remove(&store)?;
-                }
-                let (sealed, streams) = Sealed::open(&path)?;
+            if let Some(path) = &forms.sealed {
+                let (sealed, streams) = Sealed::open(path)?;
                 at.admits(sealed.start(), first)?;
                 at = End::of(&sealed, streams);
                 volumes.put(Volume::Sealed(Arc::new(sealed)));
+                forms.remove_store()?;
                 continue;
             }
-            let Some(store) = forms.store else { continue };
-            let Some(opened) = Active::open(&store)? else {
-                if Some(first) != newest {
+            if !forms.is_any() {
+                continue;
+            }
+            let store = dir.join(store_name(first));
+            let path = forms.journal.as_ref();
+            // A store without its journal proves nothing.
+            let path = path.ok_or(ReadError::Damaged { seq: first, damage: Damage::Missing })?;
+            let is_newest = Some(first) == newest;
+            match at.open_journal(path, first, is_newest.then_some(&*store))? {
+                Some((journal, Some(active))) => {
+                    let active = Arc::new(active);
+                    volumes.put(Volume::Active(Arc::clone(&active)));
+                    open = Some((journal, active));
+                }
+                Some((journal, None)) => {
+                    let sealed = journal.seal(&at.streams)?;
+                    volumes.put(Volume::Sealed(Arc::new(sealed)));
+                    forms.remove_store()?;
+                }
+                None if is_newest => {
+                    std::fs::remove_file(path).map_err(io("remove an empty journal of"))?;
+                    forms.remove_store()?;
+                }
+                None => {
                     return Err(ReadError::Damaged { seq: first, damage: Damage::Missing }.into());
                 }
-                remove(&store)?;
-                continue;
-            };
-            at.admits(opened.start(), first)?;
-            at.walk(&opened)?;
-            let opened = Arc::new(opened);
-            volumes.put(Volume::Active(Arc::clone(&opened)));
-            if Some(first) == newest {
-                active = Some(opened);
-            } else {
-                volumes.seal(&opened, &at.streams)?;
-                at.bytes = 0;
             }
         }
-        let active = match active {
-            Some(active) => active,
+        let (journal, active) = match open {
+            Some(open) => open,
             None => {
                 let identity = at.identity.unwrap_or_else(|| LogId::draw(dir));
-                if at.identity.is_none() {
-                    at.head = identity.chain_start();
-                }
-                let first = Seq(at.last.0 + 1);
-                let start = Start { identity, first, before: at.head };
-                let active = Arc::new(Active::create(&dir.join(store_name(first)), start)?);
+                let before = if at.identity.is_some() { at.head } else { identity.chain_start() };
+                let start = Start { identity, first: Seq(at.last.0 + 1), before };
+                let (journal, active) = begin(dir, start)?;
                 volumes.put(Volume::Active(Arc::clone(&active)));
-                active
+                (journal, active)
             }
         };
-        let End { streams, last, head, bytes, .. } = at;
-        Ok(Opened { volumes, active, streams, last, head, bytes })
+        Ok(Opened { volumes, journal, active, streams: at.streams })
     }
+}
+
+/// Begins a volume; nothing of its name may be there.
+pub(crate) fn begin(dir: &Path, start: Start) -> Result<(Journal, Arc<Active>), OpenError> {
+    let io = |what| move |source| OpenError::Io { what, source };
+    let (path, store) = (dir.join(journal_name(start.first)), dir.join(store_name(start.first)));
+    // What an attempt on a full disk has left.
+    if store.exists() {
+        std::fs::remove_dir_all(&store).map_err(io("remove an empty store of"))?;
+    }
+    let active = Active::open(&store, start)?;
+    let journal = Journal::create(&path, start).map_err(io("begin a volume of"))?;
+    Ok((journal, Arc::new(active)))
 }
 
 /// The volumes of a log that is only read.
@@ -193,17 +209,18 @@ impl Volumes {
         let volumes = Self { by_first: RwLock::default() };
         let mut at = End::default();
         for (first, forms) in find(dir)? {
-            if let Some(path) = forms.sealed {
-                let (sealed, streams) = Sealed::open(&path)?;
+            let sealed = if let Some(path) = &forms.sealed {
+                let (sealed, streams) = Sealed::open(path)?;
                 at.admits(sealed.start(), first)?;
                 at = End::of(&sealed, streams);
+                Some(sealed)
+            } else if let Some(path) = &forms.journal {
+                at.read_journal(path, first)?
+            } else {
+                None
+            };
+            if let Some(sealed) = sealed {
                 volumes.put(Volume::Sealed(Arc::new(sealed)));
-            } else if let Some(store) = forms.store
-                && let Some(active) = Active::open(&store)?
-            {
-                at.admits(active.start(), first)?;
-                at.walk(&active)?;
-                volumes.put(Volume::Active(Arc::new(active)));
             }
         }
         let End { identity, last, head, .. } = at;
@@ -218,7 +235,6 @@ struct End {
     last: Seq,
     head: [u8; 32],
     streams: Streams,
-    bytes: u64,
 }
 
 impl End {
@@ -228,7 +244,6 @@ impl End {
             last: sealed.last(),
             head: sealed.head(),
             streams,
-            bytes: 0,
         }
     }
 
@@ -247,28 +262,99 @@ impl End {
         Ok(())
     }
 
-    /// Walks a store to its end, checking every link, and counts what it adds to the streams.
-    fn walk(&mut self, active: &Active) -> Result<(), ReadError> {
-        self.identity = Some(active.start().identity);
-        self.head = active.start().before;
-        self.bytes = 0;
-        for block in active.walk() {
-            let block = block?;
-            let followed = self.streams.follow_block(&block);
-            followed.map_err(|(seq, damage)| ReadError::Damaged { seq, damage })?;
-            self.bytes += block.bytes().len() as u64;
-            (self.last, self.head) = (block.last(), block.hash());
-        }
-        Ok(())
+    /// Opens a journal, and its store in `store` if it is to be appended to; `None` when nothing was
+    /// ever written to it.
+    fn open_journal(
+        &mut self,
+        path: &Path,
+        named: Seq,
+        store: Option<&Path>,
+    ) -> Result<Option<(Journal, Option<Active>)>, OpenError> {
+        self.admit_journal(path, named)?;
+        let streams = &mut self.streams;
+        let Some(journal) = Journal::open(path, |block| follow(streams, block))? else {
+            return Ok(None);
+        };
+        self.pass(journal.end());
+        let active = store.map(|store| open_store(store, &journal)).transpose()?;
+        Ok(Some((journal, active)))
     }
+
+    /// Reads a journal and changes nothing; `None` when nothing was ever written to it.
+    fn read_journal(&mut self, path: &Path, named: Seq) -> Result<Option<Sealed>, OpenError> {
+        self.admit_journal(path, named)?;
+        let streams = &mut self.streams;
+        let read = Journal::read(path, |block| follow(streams, block))?;
+        if let Some(journal) = &read {
+            self.pass(journal.end());
+        }
+        Ok(read)
+    }
+
+    /// Fails when a journal does not go on where the volume before it ended.
+    fn admit_journal(&self, path: &Path, named: Seq) -> Result<(), OpenError> {
+        match Journal::start(path)? {
+            Some(start) => Ok(self.admits(start, named)?),
+            None => Ok(()),
+        }
+    }
+
+    fn pass(&mut self, end: &journal::End) {
+        self.identity = Some(end.start.identity);
+        (self.last, self.head) = (end.last, end.head);
+    }
+}
+
+/// Opens the store of a journal and brings it in line. One that sled refuses is made anew: whatever was
+/// in it is in the journal.
+fn open_store(dir: &Path, journal: &Journal) -> Result<Active, OpenError> {
+    match in_line(dir, journal) {
+        Err(OpenError::Store(error)) if !active::is_full(&error) => {
+            let io = |source| OpenError::Io { what: "remove a damaged store of", source };
+            std::fs::remove_dir_all(dir).map_err(io)?;
+            in_line(dir, journal)
+        }
+        opened => opened,
+    }
+}
+
+fn in_line(dir: &Path, journal: &Journal) -> Result<Active, OpenError> {
+    let active = Active::open(dir, journal.end().start)?;
+    let mut values = 0;
+    journal.blocks(|block| {
+        values += u64::from(active::parts(block.bytes().len()));
+        active.bring_in_line(block)
+    })?;
+    if !active.cut_after(journal.end().last, values)? {
+        active.clear()?;
+        journal.blocks(|block| active.bring_in_line(block))?;
+    }
+    Ok(active)
+}
+
+fn follow(streams: &mut Streams, block: &Block) -> Result<(), OpenError> {
+    let followed = streams.follow_block(block);
+    Ok(followed.map_err(|(seq, damage)| ReadError::Damaged { seq, damage })?)
 }
 
 /// Where the forms of one volume lie.
 #[derive(Default)]
 struct Forms {
+    journal: Option<PathBuf>,
     store: Option<PathBuf>,
     sealed: Option<PathBuf>,
     unfinished: Option<PathBuf>,
+}
+
+impl Forms {
+    fn is_any(&self) -> bool {
+        self.journal.is_some() || self.store.is_some() || self.sealed.is_some()
+    }
+
+    fn remove_store(&self) -> Result<(), OpenError> {
+        let removed = self.store.as_ref().map_or(Ok(()), std::fs::remove_dir_all);
+        removed.map_err(|source| OpenError::Io { what: "remove a sealed store of", source })
+    }
 }
 
 fn find(dir: &Path) -> Result<BTreeMap<Seq, Forms>, OpenError> {
@@ -282,7 +368,7 @@ fn find(dir: &Path) -> Result<BTreeMap<Seq, Forms>, OpenError> {
         match ending {
             "sled" => found.entry(first).or_default().store = Some(path),
             "vol" => found.entry(first).or_default().sealed = Some(path),
-            // A volume that was not sealed to its end.
+            "wal" => found.entry(first).or_default().journal = Some(path),
             "tmp" => found.entry(first).or_default().unfinished = Some(path),
             _ => {}
         }
@@ -290,9 +376,9 @@ fn find(dir: &Path) -> Result<BTreeMap<Seq, Forms>, OpenError> {
     Ok(found)
 }
 
-fn remove(store: &Path) -> Result<(), OpenError> {
-    std::fs::remove_dir_all(store)
-        .map_err(|source| OpenError::Io { what: "remove a sealed store of", source })
+/// Name of the journal of the volume that begins with `first`.
+fn journal_name(first: Seq) -> String {
+    format!("{:020}.wal", first.0)
 }
 
 /// Name of the store of the volume that begins with `first`.

@@ -1,0 +1,286 @@
+//! What makes an append durable: a flat file that blocks are written to one after another, and synced.
+//! sled's own flush is no promise, and waits twice for what the disk does once. When the volume is full
+//! the journal gets a tail and a new name, and is the sealed volume; see `sealed`.
+//!
+//! ```text
+//! RPRSVOLM | version u32 | identity, 16 | first u64 | before, 32 | CRC-32 of what is before
+//! blocks, then zeros up to the length that was reserved
+//! ```
+//! Its end is where no block goes on. What stands there is torn, and was never acknowledged, unless a
+//! block of a later commit comes after it: then it was durable once, and is damaged.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use domain::Seq;
+
+use crate::active::{Start, sync_folder};
+use crate::block::{self, Block};
+use crate::damage::Damage;
+use crate::log::OpenError;
+use crate::reader::ReadError;
+use crate::sealed::{self, HEADER_BYTES, MARK_BYTES, SealError, Sealed, Window};
+use crate::streams::Streams;
+
+/// The file grows by this much at once, so that a sync has no length to write down.
+const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The open journal of one volume.
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    end: End,
+    reserved: u64,
+}
+
+/// How far the blocks of a volume reach.
+#[derive(Debug, Clone)]
+pub(crate) struct End {
+    pub(crate) start: Start,
+    /// Position of the last event; before the first one when there is none.
+    pub(crate) last: Seq,
+    /// Hash of the last block.
+    pub(crate) head: [u8; 32],
+    /// Number of blocks.
+    pub(crate) blocks: u64,
+    /// Offset at which the next block begins.
+    pub(crate) offset: u64,
+    /// Where some of the blocks begin.
+    pub(crate) marks: Vec<(Seq, u64)>,
+}
+
+impl End {
+    pub(crate) fn of_none(start: Start) -> Self {
+        let last = Seq(start.first.0 - 1);
+        let offset = HEADER_BYTES as u64;
+        Self { start, last, head: start.before, blocks: 0, offset, marks: Vec::new() }
+    }
+
+    /// Goes on behind a block.
+    pub(crate) fn pass(&mut self, first: Seq, last: Seq, hash: [u8; 32], length: usize) {
+        if self.marks.last().is_none_or(|(_, before)| self.offset - before >= MARK_BYTES) {
+            self.marks.push((first, self.offset));
+        }
+        self.offset += length as u64;
+        self.blocks += 1;
+        (self.last, self.head) = (last, hash);
+    }
+}
+
+/// Why blocks are not known to be durable.
+#[derive(Debug)]
+pub(crate) enum AppendFault {
+    /// They could not be written; writing them again is as good as new.
+    Write(io::Error),
+    /// They were written, and the disk did not confirm.
+    Sync(io::Error),
+}
+
+impl Journal {
+    /// Begins the journal of a volume.
+    pub(crate) fn create(path: &Path, start: Start) -> io::Result<Self> {
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+        file.write_all_at(&sealed::header(start), 0)?;
+        let end = End::of_none(start);
+        let mut journal = Self { file, path: path.into(), reserved: end.offset, end };
+        journal.reserve(RESERVE_BYTES)?;
+        journal.file.sync_all()?;
+        // The name of the new file is durable only once its folder is.
+        sync_folder(path.parent().unwrap_or(path))?;
+        Ok(journal)
+    }
+
+    /// Opens the journal of a volume, shows each of its blocks, and cuts off what was torn; `None` when
+    /// it was never begun to its end, and so holds nothing.
+    pub(crate) fn open(
+        path: &Path,
+        block: impl FnMut(&Block) -> Result<(), OpenError>,
+    ) -> Result<Option<Self>, OpenError> {
+        let file = File::options().read(true).write(true).open(path).map_err(ReadError::Io)?;
+        let Some(end) = scan(&file, path, block)? else { return Ok(None) };
+        let io = |source| OpenError::Io { what: "cut the torn end off", source };
+        file.set_len(end.offset).map_err(io)?;
+        let mut journal = Self { file, path: path.into(), reserved: end.offset, end };
+        journal.reserve(RESERVE_BYTES).map_err(io)?;
+        journal.file.sync_all().map_err(io)?;
+        Ok(Some(journal))
+    }
+
+    /// What the journal in `path` says that it is, if it says anything.
+    pub(crate) fn start(path: &Path) -> Result<Option<Start>, OpenError> {
+        Ok(sealed::read_start(&File::open(path).map_err(ReadError::Io)?).ok())
+    }
+
+    pub(crate) fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// Writes the blocks of one commit; they are durable when this returns.
+    pub(crate) fn append(&mut self, blocks: &[(Seq, Vec<u8>)]) -> Result<(), AppendFault> {
+        let mut end = self.end.clone_without_marks();
+        let bytes: usize = blocks.iter().map(|(_, bytes)| bytes.len()).sum();
+        let mut all = Vec::with_capacity(bytes);
+        for (_, bytes) in blocks {
+            all.extend_from_slice(bytes);
+        }
+        let needed = end.offset + all.len() as u64;
+        if needed > self.reserved {
+            // Without the reserve it is only slower.
+            let _ = self.reserve(RESERVE_BYTES.max(needed - self.reserved));
+        }
+        self.file.write_all_at(&all, end.offset).map_err(AppendFault::Write)?;
+        self.reserved = self.reserved.max(needed);
+        self.file.sync_data().map_err(AppendFault::Sync)?;
+        for (first, bytes) in blocks {
+            let announced = block::announced(bytes).expect("the writer made it");
+            end.pass(*first, announced.last, block::hash_of(bytes), bytes.len());
+        }
+        self.end.marks.append(&mut end.marks);
+        let marks = std::mem::take(&mut self.end.marks);
+        self.end = End { marks, ..end };
+        Ok(())
+    }
+
+    /// Turns the journal into the sealed volume.
+    pub(crate) fn seal(self, streams: &Streams) -> Result<Sealed, SealError> {
+        let Self { file, path, end, .. } = self;
+        file.set_len(end.offset)?;
+        file.write_all_at(&sealed::tail(&end, streams), end.offset)?;
+        file.sync_all()?;
+        let named = path.with_extension("vol");
+        std::fs::rename(&path, &named)?;
+        sync_folder(named.parent().unwrap_or(&named))?;
+        Ok(Sealed::of(file, &named, end))
+    }
+
+    /// Reads the journal in `path` where it lies, and changes nothing; see [`Journal::open`].
+    pub(crate) fn read(
+        path: &Path,
+        block: impl FnMut(&Block) -> Result<(), OpenError>,
+    ) -> Result<Option<Sealed>, OpenError> {
+        let file = File::open(path).map_err(ReadError::Io)?;
+        Ok(scan(&file, path, block)?.map(|end| Sealed::of(file, path, end)))
+    }
+
+    /// Shows all blocks again.
+    pub(crate) fn blocks(
+        &self,
+        block: impl FnMut(&Block) -> Result<(), OpenError>,
+    ) -> Result<(), OpenError> {
+        scan(&self.file, &self.path, block).map(drop)
+    }
+
+    fn reserve(&mut self, more: u64) -> io::Result<()> {
+        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        let until = self.reserved + more;
+        while self.reserved < until {
+            let piece =
+                ZEROS.len().min(usize::try_from(until - self.reserved).unwrap_or(usize::MAX));
+            self.file.write_all_at(&ZEROS[..piece], self.reserved)?;
+            self.reserved += piece as u64;
+        }
+        Ok(())
+    }
+}
+
+impl End {
+    /// The same end, with room for the marks of what comes next.
+    fn clone_without_marks(&self) -> Self {
+        // The last one tells where the next is due.
+        let marks = self.marks.last().copied().into_iter().collect();
+        Self { marks, ..*self }
+    }
+}
+
+/// Walks the blocks of a journal, commit by commit. `None` when nothing was ever written to it.
+fn scan(
+    file: &File,
+    path: &Path,
+    mut block: impl FnMut(&Block) -> Result<(), OpenError>,
+) -> Result<Option<End>, OpenError> {
+    let length = file.metadata().map_err(ReadError::Io)?.len();
+    let start = match sealed::read_start(file) {
+        Ok(start) => start,
+        Err(damage) => {
+            if later(file, 0, length, Seq(0))? {
+                return Err(ReadError::Volume { path: path.to_owned(), damage }.into());
+            }
+            return Ok(None);
+        }
+    };
+    let mut end = End::of_none(start);
+    let mut window = Window::default();
+    let damage = loop {
+        let mut ahead = end.clone();
+        let commit = commit(file, length, &mut ahead, &mut window);
+        match commit {
+            Ok(blocks) => {
+                for one in &blocks {
+                    block(one)?;
+                }
+                end = ahead;
+            }
+            Err(damage) => break damage,
+        }
+    };
+    let next = Seq(end.last.0 + 1);
+    if later(file, end.offset, length, next)? {
+        return Err(ReadError::Damaged { seq: next, damage }.into());
+    }
+    Ok(Some(end))
+}
+
+/// The blocks of the commit that begins where `end` is, all of them or the reason why not.
+fn commit(
+    file: &File,
+    length: u64,
+    end: &mut End,
+    window: &mut Window,
+) -> Result<Vec<Block>, Damage> {
+    let begin = Seq(end.last.0 + 1);
+    let mut blocks = Vec::new();
+    loop {
+        let header = window.peek(file, end.offset, block::HEADER_BYTES, length)?;
+        let announced = block::announced(header)?;
+        if announced.begin != begin || announced.first.0 != end.last.0 + 1 {
+            return Err(Damage::Missing);
+        }
+        let bytes = window.peek(file, end.offset, announced.length, length)?.to_vec();
+        let block = Block::check(bytes, announced.first).map_err(|(_, damage)| damage)?;
+        if block.before() != end.head {
+            return Err(Damage::Chain);
+        }
+        end.pass(block.first(), block.last(), block.hash(), announced.length);
+        let is_last = block.last() == announced.end;
+        blocks.push(block);
+        if is_last {
+            return Ok(blocks);
+        }
+    }
+}
+
+/// Whether there is a whole block of a commit that begins after `next`, anywhere from `offset` on.
+fn later(file: &File, offset: u64, length: u64, next: Seq) -> Result<bool, ReadError> {
+    let mut offset = offset;
+    while offset < length {
+        let piece = sealed::read_up_to(file, offset, 1024 * 1024 + block::HEADER_BYTES)?;
+        let own = piece.len().min(1024 * 1024);
+        for at in 0..own {
+            if piece[at..].first_chunk::<4>() != Some(&block::MAGIC) {
+                continue;
+            }
+            let Ok(announced) = block::announced(&piece[at..]) else { continue };
+            if announced.begin <= next {
+                continue;
+            }
+            let bytes = sealed::read_up_to(file, offset + at as u64, announced.length)?;
+            if Block::check(bytes, announced.first).is_ok() {
+                return Ok(true);
+            }
+        }
+        offset += own.max(1) as u64;
+    }
+    Ok(false)
+}
