@@ -117,8 +117,8 @@ impl Block {
             return Err((first, Damage::Header("it begins with another event than its key says")));
         }
         let count = u32_at(&bytes, 12);
-        let last = first.0.checked_add(count.into()).map(|end| Seq(end - 1));
-        let Some(last) = last.filter(|_| count > 0) else {
+        let end = first.0.checked_add(count.into()).filter(|_| count > 0);
+        let Some(last) = end.map(|end| Seq(end - 1)) else {
             return Err((first, Damage::Header("its count is impossible")));
         };
         let end = length - HASH_BYTES;
@@ -188,4 +188,17 @@ fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     let mut number = [0; 8];
     number.copy_from_slice(&bytes[offset..offset + 8]);
     u64::from_le_bytes(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_block_is_damage_wherever_it_claims_to_stand() {
+        for first in [Seq(0), Seq(1), Seq(u64::MAX)] {
+            let (bytes, _) = Draft::new(first, [0; 32]).finish();
+            assert!(matches!(Block::check(bytes, first), Err((_, Damage::Header(_)))), "{first}");
+        }
+    }
 }

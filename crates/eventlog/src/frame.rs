@@ -118,10 +118,9 @@ impl<'a> Frame<'a> {
         Seq(self.number(12))
     }
 
-    /// The envelope; the payload is validated before it is read.
+    /// The envelope.
     pub(crate) fn envelope(&self) -> Result<Envelope, Damage> {
-        let event = rkyv::from_bytes::<Event, rancor::Error>(self.payload)
-            .map_err(|error| Damage::Payload(error.to_string()))?;
+        let event = decode(self.payload)?;
         Ok(Envelope {
             seq: self.seq(),
             at: Timestamp(self.number(20)),
@@ -135,6 +134,12 @@ impl<'a> Frame<'a> {
         bytes.copy_from_slice(&self.header[offset..offset + 8]);
         u64::from_le_bytes(bytes)
     }
+}
+
+/// The event of a payload, which is validated before it is read.
+pub(crate) fn decode(payload: &[u8]) -> Result<Event, Damage> {
+    rkyv::from_bytes::<Event, rancor::Error>(payload)
+        .map_err(|error| Damage::Payload(error.to_string()))
 }
 
 fn checksum(len: [u8; 4], rest: &[u8]) -> u32 {
