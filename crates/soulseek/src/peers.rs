@@ -13,11 +13,11 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::conn::{read_frame, write_all};
+use crate::conn::{Frame, read_frame, write_all};
 use crate::connect::{ConnectError, open};
 use crate::session::{Session, lock};
 use crate::wire::peer::{DIRECTION_UPLOAD, FolderContents, ShareList, UserInfo, Verdict, reason};
-use crate::wire::{Channel, ConnectionKind, PeerMessage};
+use crate::wire::{Channel, ConnectionKind, DecodeError, PeerMessage};
 
 /// A message connection that says nothing for this long is closed.
 const IDLE: Duration = Duration::from_secs(120);
@@ -160,7 +160,7 @@ fn start_reading(session: &Arc<Session>, user: String, link: Link, mut stream: O
                 Ok(frame) => frame,
                 Err(end) => break end,
             };
-            match PeerMessage::decode(frame.code, &frame.body) {
+            match decode(&frame) {
                 Ok(message) => act(&reading, &user, &link, message).await,
                 // The frame's length was right, so the next message is still readable.
                 Err(error) => tracing::debug!(user, code = frame.code, %error, "unreadable"),
@@ -169,6 +169,15 @@ fn start_reading(session: &Arc<Session>, user: String, link: Link, mut stream: O
         tracing::trace!(user, %end, "message connection closed");
         reading.peers.remove(&user, link.number);
     });
+}
+
+/// Reads a message, unless it answers what we never ask: 64 KiB of a share list may unpack to millions
+/// of folders, which would fill the memory only to be thrown away.
+fn decode(frame: &Frame) -> Result<PeerMessage, DecodeError> {
+    match frame.code {
+        code @ (5 | 16 | 37) => Ok(PeerMessage::Unknown { code, body: Vec::new() }),
+        code => PeerMessage::decode(code, &frame.body),
+    }
 }
 
 async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessage) {
@@ -283,5 +292,35 @@ impl Peers {
 
     pub(crate) fn clear(&self) {
         lock(&self.links).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_nobody_asked_for_is_not_unpacked() {
+        let list = ShareList { folders: Vec::new(), private_folders: Vec::new() };
+        let info = UserInfo {
+            description: String::new(),
+            picture: None,
+            upload_slots: 1,
+            queue_length: 0,
+            free_slot: true,
+            permission: None,
+        };
+        let contents = FolderContents { token: 1, folder: String::new(), folders: Vec::new() };
+        for message in [
+            PeerMessage::ShareList { list },
+            PeerMessage::UserInfo { info },
+            PeerMessage::Folder { contents },
+        ] {
+            let (code, body) = (message.code(), message.encode_body());
+            let kept = PeerMessage::Unknown { code, body: Vec::new() };
+            assert_eq!(decode(&Frame { code, body }), Ok(kept));
+        }
+        let (code, body) = (15, Vec::new());
+        assert_eq!(decode(&Frame { code, body }), Ok(PeerMessage::GetUserInfo {}));
     }
 }
