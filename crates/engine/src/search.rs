@@ -55,13 +55,31 @@ fn next(state: &State) -> Option<(Timestamp, Wish)> {
     if !state.run.session || state.searches.open.len() >= policy.searches_in_flight as usize {
         return None;
     }
-    let wish = wishes(state).min_by_key(|wish| wish.since)?;
+    let wish = wishes(state).map(|wish| patient(state, wish)).min_by_key(|wish| wish.since)?;
     let sent = &state.searches.sent;
     let allowed = (policy.searches_per_window as usize)
         .checked_sub(1)
         .and_then(|back| sent.iter().rev().nth(back))
         .map_or(Timestamp(0), |first| first.plus_ms(policy.search_window_ms));
     Some((wish.since.max(allowed), wish))
+}
+
+/// A wish whose words were sent for something else of its job waits as a repeated one would. Albums have
+/// title tracks, and several tracks without a name.
+fn patient(state: &State, wish: Wish) -> Wish {
+    let asked = &state.searches.asked;
+    // Words cost more to put together than a look for any that were sent.
+    if !asked.keys().any(|(job, _)| *job == wish.job) {
+        return wish;
+    }
+    let sent = asked.get(&(wish.job, query(state, &wish)));
+    let earliest = sent.map(|sent| sent.plus_ms(repeat_least_ms(state)));
+    Wish { since: earliest.map_or(wish.since, |earliest| earliest.max(wish.since)), ..wish }
+}
+
+fn repeat_least_ms(state: &State) -> u64 {
+    let policy = &state.run.policy;
+    policy.search_again_least_ms.min(policy.search_repeat_ms)
 }
 
 fn wishes(state: &State) -> impl Iterator<Item = Wish> {
@@ -147,7 +165,10 @@ pub(crate) fn planned(
     at: Timestamp,
 ) {
     let window = state.run.policy.search_window_ms;
+    let repeat_least_ms = repeat_least_ms(state);
     let searches = &mut state.searches;
+    searches.asked.retain(|_, sent| sent.plus_ms(repeat_least_ms) > at);
+    searches.asked.insert((job, query.to_owned()), at);
     searches.last = search.0;
     searches.sent.push_back(at);
     while searches.sent.front().is_some_and(|sent| sent.plus_ms(window) <= at) {
@@ -225,6 +246,26 @@ mod tests {
         given([session(), add_job(), fetched(1), ended(1)])
             .when(ended(2))
             .then("TrackWaiting        job=1/1 for=sources until=00:10:05.000");
+    }
+
+    #[test]
+    fn the_words_of_a_title_track_are_not_sent_twice_at_once() {
+        let mut named_alike = target(3);
+        named_alike.tracks[0].title = named_alike.title.clone();
+        named_alike.tracks[2].title = named_alike.tracks[1].title.clone();
+        let fetched =
+            Input::Observation(Observation::ReleaseFetched { job: JobId(1), target: named_alike });
+        let wake = || Input::Observation(Observation::DeadlineReached);
+        let begun = [session(), add_job(), fetched, ended(1)];
+        given(begun[..3].to_vec())
+            .when(begun[3].clone())
+            .then("SearchPlanned       job=1/2 search=2 query=\"tin orchard tone two\"");
+        // Sent at 3 s and 4 s, and not again within two minutes; inputs are a second apart.
+        let quiet = || begun.iter().cloned().chain(std::iter::repeat_with(wake));
+        given(quiet().take(121)).when(wake()).then("");
+        given(quiet().take(122))
+            .when(wake())
+            .then("SearchPlanned       job=1/1 search=3 query=\"tin orchard harbour lights\"");
     }
 
     #[test]

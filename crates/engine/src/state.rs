@@ -244,6 +244,8 @@ pub struct Searches {
     pub open: BTreeMap<SearchId, OpenSearch>,
     /// When the searches of the present window were sent.
     pub sent: VecDeque<Timestamp>,
+    /// When a job's queries were last sent, while it is too soon to repeat them.
+    pub asked: BTreeMap<(JobId, String), Timestamp>,
 }
 
 /// A search that collects answers.
