@@ -18,6 +18,9 @@ mod store;
 
 pub mod history;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 pub use damage::Damage;
 pub use frame::{EncodeError, encode};
 pub use identity::LogId;
