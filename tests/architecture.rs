@@ -143,7 +143,8 @@ fn the_core_is_held_to_the_same_lints() {
 #[test]
 fn every_file_says_what_it_is() {
     let mut silent = Vec::new();
-    let mut folders = vec![root().join("crates"), root().join("replay"), root().join("tests")];
+    let mut folders: Vec<PathBuf> =
+        ["crates", "replay", "tests", "fuzz"].iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -170,5 +171,18 @@ fn no_test_file_is_forgotten() {
         if is_module && !matches!(name.as_str(), "main" | "lib") {
             assert!(main.contains(&format!("mod {name};")), "tests/main.rs does not name {name}");
         }
+    }
+}
+
+#[test]
+fn every_fuzz_target_is_built_and_has_seeds() {
+    let manifest = std::fs::read_to_string(root().join("fuzz/Cargo.toml")).unwrap();
+    for entry in std::fs::read_dir(root().join("fuzz/targets")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "fuzz/Cargo.toml has no {name}");
+        let seeds = root().join("fixtures/fuzz").join(name);
+        let count = std::fs::read_dir(seeds).map_or(0, Iterator::count);
+        assert!(count > 0, "fixtures/fuzz has no {name}; see fuzz/examples/seeds.rs");
     }
 }

@@ -229,3 +229,95 @@ fn read_at(file: &mut File, range: &Range<u64>, at: u64, buffer: &mut [u8]) -> i
     file.read_exact(buffer)?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::specimen;
+
+    type Cut = fn(File, Range<u64>) -> io::Result<Found>;
+
+    /// A short file of each container that is read here.
+    static SOUND: LazyLock<[(Cut, Vec<u8>); 4]> = LazyLock::new(|| {
+        let samples = specimen::tune(21, 1);
+        let short = &samples[..2_000];
+        [
+            (flac as Cut, specimen::flac(short)),
+            (wave, specimen::wav(short)),
+            (aiff, specimen::aiff(short)),
+            (mp4, specimen::m4a(short)),
+        ]
+    });
+
+    /// What a demuxer gets to see of a file; nothing where its header is refused.
+    fn seen(cut: Cut, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut file = tempfile::tempfile().unwrap();
+        io::Write::write_all(&mut file, bytes).unwrap();
+        let Found::Audio(mut window) = cut(file, 0..bytes.len() as u64).unwrap() else {
+            return None;
+        };
+        let mut seen = Vec::new();
+        window.read_to_end(&mut seen).unwrap();
+        Some(seen)
+    }
+
+    #[test]
+    fn what_stands_before_the_audio_is_left_out() {
+        let [(flac, file), ..] = &*SOUND;
+        let plain = seen(*flac, file).unwrap();
+        // A block of comments behind STREAMINFO, which no longer is the last.
+        let mut tagged = file[..42].to_vec();
+        tagged[4] &= 0x7F;
+        tagged.extend([4, 0, 0x10, 0]);
+        tagged.resize(tagged.len() + 0x1000, b'x');
+        tagged.extend(&file[42..]);
+        if file[4] & 0x80 == 0 {
+            // It was not the last before either: the blocks that follow still say which is.
+            assert_eq!(seen(*flac, &tagged), Some(plain));
+            return;
+        }
+        tagged[42] |= 0x80;
+        assert_eq!(seen(*flac, &tagged), Some(plain));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_shows_more_than_its_file_has(
+            which in 0usize..4,
+            changes in prop::collection::vec((0usize..120, any::<u8>()), 0..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let (read, file) = &SOUND[which];
+            let mut bytes = file.clone();
+            for (at, byte) in changes {
+                bytes[at] = byte;
+            }
+            for bytes in [&bytes[..], &bytes[..cut.index(bytes.len())]] {
+                let Some(seen) = seen(*read, bytes) else { continue };
+                prop_assert!(seen.len() <= bytes.len());
+                prop_assert_eq!(&seen[..4], &bytes[..4]);
+                // A head of ours, then the rest of the file.
+                let head = MAX_FORMAT_LEN as usize + 20;
+                prop_assert!(seen.len() <= head || bytes.ends_with(&seen[head..]));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(
+            which in 0usize..4,
+            start in prop::sample::select(vec![
+                &b""[..], b"fLaC\0\0\0\x22", b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0",
+                b"FORM\0\0\0\0AIFFCOMM\0\0\0\x12", b"\0\0\0\x01moov", b"\0\0\0\x08ftyp\0\0\0\0moov",
+            ]),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let bytes = [start, &bytes].concat();
+            let seen = seen(SOUND[which].0, &bytes);
+            prop_assert!(seen.is_none_or(|seen| seen.len() <= bytes.len()));
+        }
+    }
+}

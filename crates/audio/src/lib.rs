@@ -19,6 +19,9 @@ mod fingerprint;
 
 mod tags;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 #[cfg(test)]
 mod specimen;
 

@@ -193,6 +193,9 @@ fn checksum(start: u32, bytes: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use std::io::Cursor;
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
 
     use super::*;
     use crate::specimen::{tune, vorbis};
@@ -244,5 +247,66 @@ mod tests {
     fn a_second_stream_is_noticed() {
         let file = vorbis(&tune(43, 3));
         assert_eq!(walk_all(&[&file[..], &file[..]].concat()).ending, Ending::Several);
+    }
+    static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| vorbis(&tune(44, 1)));
+
+    /// Pages with right checksums, whatever else is in them.
+    fn pages() -> impl Strategy<Value = Vec<u8>> {
+        let page = (
+            prop::sample::select(vec![0u8, 2, 4, 6]),
+            0u8..2,
+            0u32..3,
+            prop::collection::vec(prop_oneof![Just(255u8), any::<u8>()], 0..5),
+        );
+        prop::collection::vec(page, 0..6).prop_map(|pages| {
+            let mut file = Vec::new();
+            for (flags, serial, sequence, lens) in pages {
+                let mut page = b"OggS\0".to_vec();
+                page.push(flags);
+                page.extend([0; 8]);
+                page.extend([serial, 0, 0, 0]);
+                page.extend(sequence.to_le_bytes());
+                page.extend([0; 4]);
+                page.push(lens.len() as u8);
+                let body: usize = lens.iter().copied().map(usize::from).sum();
+                page.extend(lens);
+                page.resize(page.len() + body, 5);
+                let sum = checksum(0, &page);
+                page[22..26].copy_from_slice(&sum.to_le_bytes());
+                file.extend(page);
+            }
+            file
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_walk_ends_within_the_file_and_alone_ends_there_too(
+            file in pages(), cut in any::<prop::sample::Index>(),
+        ) {
+            for file in [&file[..], &file[..cut.index(file.len() + 1)]] {
+                let walk = walk_all(file);
+                prop_assert!(walk.end <= file.len() as u64 && walk.setup.len() <= MAX_SETUP_LEN);
+                let alone = walk_all(&file[..walk.end as usize]);
+                prop_assert_eq!((alone.end, alone.setup), (walk.end, walk.setup));
+            }
+        }
+
+        #[test]
+        fn a_changed_byte_is_a_break_where_it_is(at in any::<prop::sample::Index>(), other in 1u8..) {
+            let mut file = SOUND.clone();
+            let at = at.index(file.len());
+            file[at] ^= other;
+            let walk = walk_all(&file);
+            prop_assert_ne!(walk.ending, Ending::Whole);
+            prop_assert!(walk.end <= at as u64);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let whole = walk_all(&bytes);
+            prop_assert_eq!(whole.end, 0);
+            walk_all(&[b"OggS\0", &bytes[..]].concat());
+        }
     }
 }

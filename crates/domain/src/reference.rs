@@ -80,6 +80,8 @@ pub fn parse_release(text: &str) -> Result<ReleaseId, ReferenceError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const ID: &str = "0b1c7a52-6f0e-4a54-9c0c-3d9a6c1f2e11";
@@ -116,6 +118,45 @@ mod tests {
                 matches!(parse_release(bad), Err(ReferenceError::NotAReference { .. })),
                 "{bad}"
             );
+        }
+    }
+    proptest! {
+        #[test]
+        fn a_release_is_understood_with_anything_behind_it(
+            id in any::<[u8; 16]>(),
+            site in prop::sample::select(vec!["", "https://", "http://beta.", "https://user@", "//"]),
+            rest in "[/?#]\\PC{0,40}",
+        ) {
+            let id = ReleaseId(id);
+            prop_assert_eq!(parse_release(&id.to_string()), Ok(id));
+            let link = format!("{site}musicbrainz.org/release/{id}{rest}");
+            if site != "//" {
+                prop_assert_eq!(parse_release(&link), Ok(id), "{}", link);
+            }
+        }
+
+        #[test]
+        fn no_text_names_a_release_that_is_not_written_in_it(
+            text in prop_oneof![
+                "\\PC{0,80}",
+                "(https?://)?[a-z.@:]{0,12}musicbrainz.org/(release|artist|x)?/?[0-9a-f-]{0,40}",
+            ],
+        ) {
+            match parse_release(&text) {
+                Ok(id) => prop_assert!(text.to_ascii_lowercase().contains(&id.to_string())),
+                Err(ReferenceError::NotAReference { text }) => {
+                    prop_assert!(text.chars().count() <= 80);
+                }
+                Err(_) => {}
+            }
+        }
+
+        #[test]
+        fn a_text_of_any_length_is_refused_in_few_words(text in "\\PC{2049,3000}") {
+            let Err(ReferenceError::NotAReference { text }) = parse_release(&text) else {
+                return Err(TestCaseError::fail("it was looked at"));
+            };
+            prop_assert_eq!(text.chars().count(), 80);
         }
     }
 }

@@ -30,6 +30,9 @@ pub mod import;
 pub mod salvage;
 pub mod stats;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 pub use damage::Damage;
 pub use identity::LogId;
 pub use log::{AppendError, Healed, Limits, Log, OpenError, Step};

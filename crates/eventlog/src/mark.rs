@@ -65,26 +65,36 @@ impl Mark {
 
     /// Moves the mark to the end of what is durable now.
     pub(crate) fn set(&self, last: Seq, hash: &[u8; 32]) -> io::Result<()> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&last.0.to_le_bytes());
-        bytes.extend_from_slice(hash);
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        self.file.write_all_at(&bytes, 0)
+        self.file.write_all_at(&encode(last, hash), 0)
     }
 
     fn read(&self) -> Option<(Seq, [u8; 32])> {
         let mut bytes = Vec::with_capacity(BYTES);
         (&self.file).take(BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;
-        let (body, crc) = bytes.split_last_chunk::<4>()?;
-        let (magic, rest) = body.split_first_chunk::<8>()?;
-        let (last, hash) = rest.split_first_chunk::<8>()?;
-        let whole = *magic == MAGIC && crc32fast::hash(body) == u32::from_le_bytes(*crc);
-        whole.then_some((Seq(u64::from_le_bytes(*last)), hash.try_into().ok()?))
+        decode(&bytes)
     }
+}
+
+pub(crate) fn encode(last: Seq, hash: &[u8; 32]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&last.0.to_le_bytes());
+    bytes.extend_from_slice(hash);
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    bytes
+}
+
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Seq, [u8; 32])> {
+    let (body, crc) = bytes.split_last_chunk::<4>()?;
+    let (magic, rest) = body.split_first_chunk::<8>()?;
+    let (last, hash) = rest.split_first_chunk::<8>()?;
+    let whole = *magic == MAGIC && crc32fast::hash(body) == u32::from_le_bytes(*crc);
+    whole.then_some((Seq(u64::from_le_bytes(*last)), hash.try_into().ok()?))
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn checked(dir: &Path, last: u64, hash: u8) -> Result<(), ReadError> {
@@ -117,5 +127,30 @@ mod tests {
         bytes[9] ^= 1;
         std::fs::write(dir.path().join("mark"), bytes).unwrap();
         assert!(checked(dir.path(), 5, 7).is_ok());
+    }
+    proptest! {
+        #[test]
+        fn a_mark_reads_back_and_none_of_its_bytes_may_change(
+            last: u64, hash: [u8; 32], at in 0..BYTES, other in 1u8..,
+        ) {
+            let mut bytes = encode(Seq(last), &hash);
+            prop_assert_eq!(bytes.len(), BYTES);
+            prop_assert_eq!(decode(&bytes), Some((Seq(last), hash)));
+            bytes.push(other);
+            prop_assert_eq!(decode(&bytes), None);
+            bytes.pop();
+            bytes[at] ^= other;
+            prop_assert_eq!(decode(&bytes), None);
+            bytes.truncate(at);
+            prop_assert_eq!(decode(&bytes), None);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let sum = crc32fast::hash(&[&MAGIC[..], &bytes].concat()).to_le_bytes();
+            let marked = [&MAGIC[..], &bytes, &sum].concat();
+            prop_assert_eq!(decode(&marked).is_some(), bytes.len() == 40);
+            let _ = decode(&bytes);
+        }
     }
 }

@@ -288,6 +288,8 @@ fn read_text(path: &Path) -> Result<String, ReadError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(text: &str) -> Result<Config, ConfigError> {
@@ -400,5 +402,58 @@ mod tests {
     fn the_example_is_a_configuration() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config.example.yml");
         Config::read(&path).unwrap();
+    }
+    #[test]
+    fn a_file_above_the_limit_is_not_read() {
+        let text = format!("data: d\n# {}\n", "x".repeat(LARGEST as usize));
+        let error = read(&text).unwrap_err();
+        assert!(error.to_string().contains("more than"), "{error}");
+    }
+
+    #[test]
+    fn names_for_names_do_not_fill_the_memory() {
+        let mut text = "api:\n  hosts:\n  - &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let before = format!("*a{}, ", level - 1).repeat(10);
+            text += &format!("  - &a{level} [{before}]\n");
+        }
+        assert!(matches!(read(&text), Err(ConfigError::Parse { .. })));
+        assert!(matches!(read(&"[".repeat(100_000)), Err(ConfigError::Parse { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_is_read(
+            user in "[!-~]([ -~]{0,28}[!-~])?", password in "\\PC{1,30}", slots in 1u16.., rate: Option<u64>,
+            hosts in prop::collection::vec("[a-z.]{1,20}", 0..4),
+        ) {
+            let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+            let hosts_text: Vec<String> = hosts.iter().map(|host| quoted(host)).collect();
+            let rate_text = rate.map(|rate| format!("  upload_kib_per_s: {rate}\n")).unwrap_or_default();
+            let config = read(&format!(
+                "data: d\nmusic: m\nsoulseek:\n  user: {}\n  password: {}\n  upload_slots: {slots}\n\
+                 {rate_text}api:\n  hosts: [{}]\n",
+                quoted(&user), quoted(&password), hosts_text.join(", "),
+            )).unwrap();
+            prop_assert_eq!(config.soulseek.user, user);
+            prop_assert_eq!(config.soulseek.password, Some(password));
+            prop_assert_eq!(config.soulseek.upload_slots.get(), usize::from(slots));
+            prop_assert_eq!(config.soulseek.upload_kib_per_s, rate);
+            prop_assert_eq!(config.api.hosts, hosts);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(
+            at in any::<prop::sample::Index>(), text in r"[\PC\n\t]{0,40}", cut in any::<prop::sample::Index>(),
+        ) {
+            let example = include_str!("../../../config.example.yml");
+            let place = |index: prop::sample::Index| {
+                (0..=index.index(example.len())).rev().find(|at| example.is_char_boundary(*at))
+            };
+            let (at, cut) = (place(at).unwrap_or(0), place(cut).unwrap_or(0));
+            let _ = read(&format!("{}{text}{}", &example[..at], &example[at..]));
+            let _ = read(&format!("{}{text}{}", &example[..at.min(cut)], &example[cut..]));
+            let _ = read(&text);
+        }
     }
 }
