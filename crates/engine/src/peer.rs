@@ -26,26 +26,70 @@ pub(crate) fn rest(state: &State, peer: &PeerId, at: Timestamp) -> Timestamp {
     at.plus_ms(rest)
 }
 
-/// Expected time until the last of `remaining` bytes has come from a peer that is already asked for
-/// `backlog` bytes, in milliseconds: the design's cost(peer), with its terms in one unit. Seconds per
-/// byte times bytes, divided by the chance of success, after the wait in the queue.
-pub(crate) fn cost_ms(peer: &Peer, backlog: u64, remaining: u64) -> u64 {
-    let rate = if peer.bytes >= TRUSTED_AFTER_BYTES {
-        peer.bytes.saturating_mul(1000) / peer.busy_ms.max(1)
-    } else if peer.advertised_bytes_per_s > 0 {
-        u64::from(peer.advertised_bytes_per_s)
-    } else {
-        UNKNOWN
-    };
-    let rate = rate.clamp(SLOWEST, FASTEST);
-    let wait = if backlog > 0 || peer.slot_free {
-        0
-    } else {
-        u64::from(peer.queue_length.clamp(1, QUEUE_MOST)) * QUEUE_STEP_MS
-    };
-    let ms = backlog.saturating_add(remaining).saturating_mul(1000) / rate;
-    let (completed, failed) = (u64::from(peer.completed), u64::from(peer.failed));
-    wait.saturating_add(ms.saturating_mul(completed + failed + 1) / (completed + 1))
+/// What the expected time until the last of `remaining` bytes has come is made of: the design's
+/// cost(peer), with its terms in one unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Bytes a second it is expected to give.
+    pub rate: u64,
+    /// How the rate is known.
+    pub known: Known,
+    /// Wait in its queue, in milliseconds.
+    pub wait_ms: u64,
+    /// Bytes it is asked for already and has not given.
+    pub backlog: u64,
+    /// Bytes wanted of it.
+    pub remaining: u64,
+    /// Files it gave to the last byte.
+    pub completed: u32,
+    /// Its failures.
+    pub failed: u32,
+}
+
+/// How a peer's rate is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// From what it gave us.
+    Measured,
+    /// From what the network says of it.
+    Told,
+    /// Nothing is known.
+    Assumed,
+}
+
+impl Cost {
+    pub(crate) fn of(peer: &Peer, backlog: u64, remaining: u64) -> Self {
+        let (rate, known) = if peer.bytes >= TRUSTED_AFTER_BYTES {
+            (peer.bytes.saturating_mul(1000) / peer.busy_ms.max(1), Known::Measured)
+        } else if peer.advertised_bytes_per_s > 0 {
+            (u64::from(peer.advertised_bytes_per_s), Known::Told)
+        } else {
+            (UNKNOWN, Known::Assumed)
+        };
+        let wait_ms = if backlog > 0 || peer.slot_free {
+            0
+        } else {
+            u64::from(peer.queue_length.clamp(1, QUEUE_MOST)) * QUEUE_STEP_MS
+        };
+        Self {
+            rate: rate.clamp(SLOWEST, FASTEST),
+            known,
+            wait_ms,
+            backlog,
+            remaining,
+            completed: peer.completed,
+            failed: peer.failed,
+        }
+    }
+
+    /// Seconds per byte times bytes, divided by the chance of success, after the wait in the queue; in
+    /// milliseconds.
+    #[must_use]
+    pub fn ms(&self) -> u64 {
+        let ms = self.backlog.saturating_add(self.remaining).saturating_mul(1000) / self.rate;
+        let (completed, failed) = (u64::from(self.completed), u64::from(self.failed));
+        self.wait_ms.saturating_add(ms.saturating_mul(completed + failed + 1) / (completed + 1))
+    }
 }
 
 /// It told its speed and its queue with an answer to a search.
