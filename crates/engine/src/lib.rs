@@ -158,12 +158,20 @@ impl Engine {
 
     /// Takes a recorded event at restart: changes the state and decides nothing.
     pub fn recover(&mut self, envelope: &Envelope) {
+        let _ = self.asked(envelope);
+    }
+
+    /// Takes a recorded event as [`Engine::recover`] does, and says what it asked of the outside. That
+    /// was done when it was recorded: it is for reading.
+    #[must_use]
+    pub fn asked(&mut self, envelope: &Envelope) -> Vec<Effect> {
         self.state.evolve(&envelope.event, envelope.at);
         let mut effects = Vec::new();
         if let Event::Decision(decision) = &envelope.event {
             effects::of(&self.state, decision, &mut effects);
         }
         self.digest.absorb(&envelope.event, envelope.at, &effects);
+        effects
     }
 
     /// A number that stands for all inputs, decisions and effects so far, in their order. Where two
