@@ -1,7 +1,7 @@
 //! Where two values differ, field by field. It reads their pretty `Debug` forms, so every event has it
 //! without writing a line, and so it is for eyes only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 /// A field that is not the same in both.
@@ -15,7 +15,8 @@ pub(crate) struct Field {
     pub second: Option<String>,
 }
 
-/// The fields that differ, in the order of the first value and then of the second.
+/// The fields that differ, in the order of the first value and then of the second. Of a group that only
+/// one of them has, its fields say all.
 pub(crate) fn fields<T: Debug>(first: &T, second: &T) -> Vec<Field> {
     let (first, second) = (flat(first), flat(second));
     let known: BTreeMap<&str, &str> = pairs(&second).collect();
@@ -27,10 +28,21 @@ pub(crate) fn fields<T: Debug>(first: &T, second: &T) -> Vec<Field> {
         first: first.map(str::to_owned),
         second: second.map(str::to_owned),
     };
+    let changed = changed.map(|(path, text)| field(path, Some(text), known.get(path).copied()));
+    let new = new.map(|(path, text)| field(path, None, Some(text)));
+    let (ours, theirs) = (groups(&first), groups(&second));
     changed
-        .map(|(path, text)| field(path, Some(text), known.get(path).copied()))
-        .chain(new.map(|(path, text)| field(path, None, Some(text))))
+        .filter(|field| field.second.is_some() || !ours.contains(field.path.as_str()))
+        .chain(new.filter(|field| !theirs.contains(field.path.as_str())))
         .collect()
+}
+
+/// Paths of the groups that are not empty: what is in them follows at once.
+fn groups(fields: &[(String, String)]) -> BTreeSet<&str> {
+    let pairs = fields.windows(2).filter(|pair| {
+        pair[1].0.strip_prefix(&pair[0].0).is_some_and(|rest| rest.starts_with('.'))
+    });
+    pairs.map(|pair| pair[0].0.as_str()).collect()
 }
 
 fn pairs(fields: &[(String, String)]) -> impl Iterator<Item = (&str, &str)> {
@@ -157,6 +169,6 @@ mod tests {
         assert_eq!(fields, ["2/rain.1"]);
         let mut fewer = peers(1);
         fewer.remove(&(JobId(1), "tin orchard".to_owned()));
-        assert_eq!(super::fields(&peers(1), &fewer).len(), 2);
+        assert_eq!(super::fields(&peers(1), &fewer).len(), 1);
     }
 }

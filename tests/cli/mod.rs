@@ -1,5 +1,7 @@
 //! The command line as a person or a script meets it: what it prints and its exit codes.
 
+mod replay;
+
 use std::fs::File;
 use std::io::BufWriter;
 use std::net::SocketAddr;
@@ -108,7 +110,9 @@ fn a_decision_that_would_not_be_made_again_is_shown_and_exits_6() {
     let output = run(&["replay", "verify", text(&path)]);
     assert_eq!(code(&output), 6);
     let said = errors(&output);
-    for part in ["expected", "actual", "cause", "overlap", &changed.unwrap().to_string()] {
+    for part in
+        ["expected", "actual", "job ", "before", "cause", "overlap", &changed.unwrap().to_string()]
+    {
         assert!(said.contains(part), "{part}: {said}");
     }
 }
