@@ -145,7 +145,7 @@ fn again_after_ms(policy: &Policy) -> u64 {
 }
 
 fn wishes(state: &State) -> impl Iterator<Item = Wish> {
-    state.jobs.iter().filter(|(_, job)| job.is_working()).flat_map(|(id, job)| {
+    state.unfinished().filter(|(_, job)| job.is_working()).flat_map(|(id, job)| {
         let album =
             (!job.album_searched).then_some(Wish { since: Timestamp(0), job: *id, track: None });
         let album_open =
