@@ -28,6 +28,8 @@ pub struct Divergence {
 }
 
 /// What differs.
+// There is one of it, and it is boxed with the rest.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
     /// A decision.

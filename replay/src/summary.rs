@@ -99,11 +99,9 @@ fn write_job(
         JobPhase::Cancelled => "cancelled",
     };
     write!(f, "job {id:<5} {phase}")?;
-    match job.hold {
-        Some(hold) => match hold.until {
-            Some(until) => write!(f, ", held until {}", until.clock())?,
-            None => write!(f, ", held for a person")?,
-        },
+    match job.hold.map(|hold| hold.until) {
+        Some(Some(until)) => write!(f, ", held until {}", until.clock())?,
+        Some(None) => f.write_str(", held for a person")?,
         None => {}
     }
     match &job.target {

@@ -15,7 +15,7 @@ use source::{open, unread};
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Decide everything again and compare: exit code 6 at the first difference
-    // Halving finds nothing sooner: docs/decisions/0008.
+    // Halving finds nothing sooner: docs/decisions/0011.
     #[command(visible_alias = "bisect")]
     Verify {
         /// An exported history, or the data folder of a node that is not running
