@@ -226,6 +226,32 @@ mod tests {
         }
     }
 
+    /// A history is somebody else's file.
+    #[test]
+    fn decisions_that_nobody_made_are_looked_at_without_harm() {
+        for seed in 0..4 {
+            let (log, _) = life(seed);
+            let others: Vec<_> = log.iter().filter(|event| event.cause != event.seq).collect();
+            for shift in [1, 3, 7, 20] {
+                // Every decision of the life, at another place than its own.
+                let mut places = others.iter().cycle().skip(shift);
+                let lies = log.iter().map(|envelope| match &envelope.event {
+                    Event::Input(_) => envelope.clone(),
+                    Event::Decision(_) => {
+                        let event = places.next().unwrap().event.clone();
+                        Envelope { event, ..envelope.clone() }
+                    }
+                });
+                let read = lies.map(Ok::<_, Infallible>);
+                let timeline = Timeline::read(read, Seq(u64::MAX)).unwrap();
+                for seq in (1..=timeline.last().0).map(Seq) {
+                    let _ = why(&timeline, seq);
+                    assert!(crate::step(&timeline, seq).is_some());
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_was_not_decided_or_would_be_decided_otherwise_has_no_reasons() {
         let (mut log, timeline) = life(1);

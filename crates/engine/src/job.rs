@@ -22,7 +22,7 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
                 Some((id, _)) => refuse(CommandRefusal::Duplicate(*id)),
                 None => {
                     let last = state.jobs.keys().next_back().map_or(0, |id| id.0);
-                    let job = JobId(last + 1);
+                    let job = JobId(last.saturating_add(1));
                     let known = lookup::known(state, *release, at);
                     std::iter::once(Decision::JobAdded { job, release: *release })
                         .chain(known.map(|from| Decision::ReleaseReused { job, from }))

@@ -145,3 +145,33 @@ pub(crate) fn rested(state: &mut State, peer: &PeerId, until: Timestamp, at: Tim
     peer.failed_in_a_row = peer.failed_in_a_row.saturating_add(1);
     peer.rest_until = until.max(at);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_gave_counts_more_than_what_is_said_of_it() {
+        let told = Peer { advertised_bytes_per_s: 300_000, slot_free: true, ..Peer::default() };
+        let proved = Peer { bytes: TRUSTED_AFTER_BYTES, busy_ms: 2_000, ..told.clone() };
+        let cost = |peer: &Peer| {
+            let cost = Cost::of(peer, 0, 600_000);
+            (cost.known, cost.rate, cost.ms())
+        };
+        assert_eq!(cost(&told), (Known::Told, 300_000, 2_000));
+        assert_eq!(cost(&proved), (Known::Measured, 131_072, 4_577));
+        let unknown = Peer { slot_free: true, ..Peer::default() };
+        assert_eq!(cost(&unknown), (Known::Assumed, UNKNOWN, 12_000));
+    }
+
+    #[test]
+    fn failures_a_queue_and_a_backlog_make_a_peer_dearer() {
+        let peer = Peer { advertised_bytes_per_s: 100_000, slot_free: true, ..Peer::default() };
+        assert_eq!(Cost::of(&peer, 0, 100_000).ms(), 1_000);
+        assert_eq!(Cost::of(&peer, 50_000, 100_000).ms(), 1_500);
+        let failing = Peer { completed: 1, failed: 2, ..peer.clone() };
+        assert_eq!(Cost::of(&failing, 0, 100_000).ms(), 2_000);
+        let queued = Peer { slot_free: false, queue_length: 3, ..peer };
+        assert_eq!(Cost::of(&queued, 0, 100_000).ms(), 3 * QUEUE_STEP_MS + 1_000);
+    }
+}

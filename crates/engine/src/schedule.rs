@@ -199,7 +199,7 @@ fn assign(state: &State, key: TrackKey, track: &TrackJob, at: Timestamp) -> Opti
     Some(Decision::RangeAssigned {
         track: key,
         attempt: track.attempt,
-        assignment: AssignmentId(state.transfers.last + 1),
+        assignment: AssignmentId(state.transfers.last.saturating_add(1)),
         source: id,
         peer: source.peer.clone(),
         path: source.path.clone(),

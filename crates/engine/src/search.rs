@@ -57,7 +57,8 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
     }
     match next(state) {
         Some(next) if next.due() <= at => {
-            let (search, Wish { job, track, .. }) = (SearchId(state.searches.last + 1), next.wish);
+            let search = SearchId(state.searches.last.saturating_add(1));
+            let Wish { job, track, .. } = next.wish;
             vec![Decision::SearchPlanned { job, search, track, query: next.query }]
         }
         _ => Vec::new(),
