@@ -1,11 +1,24 @@
 //! Looks at a recorded history again: [`mod@verify`] steps its inputs through the engine and compares what
-//! is concluded, [`mod@show`] prints it. It reads histories from wherever they come and reaches no network,
+//! is concluded, [`mod@show`] prints it; [`timeline`] enters it anywhere, for [`mod@step`],
+//! [`summary`], [`mod@changes`] and [`mod@why`] to tell what was known and why. It reads histories from wherever they come and reaches no network,
 //! no clock of the world and no other state: what a history does not hold, a replay does not know.
 
 mod difference;
-pub mod show;
-pub mod verify;
+mod recorded;
 
+pub mod changes;
+pub mod divergence;
+pub mod show;
+pub mod step;
+pub mod summary;
+pub mod timeline;
+pub mod verify;
+pub mod why;
+
+pub use changes::changes;
 pub use engine::VERSION as ENGINE_VERSION;
+pub use recorded::Recorded;
 pub use show::show;
+pub use step::step;
 pub use verify::{verify, verify_engine};
+pub use why::why;

@@ -1,13 +1,17 @@
-//! Steps the inputs of a history again and compares every decision, byte for byte, with the recorded
-//! one. It changes nothing, and stops at the first difference: what follows one is its consequence.
+//! Steps the inputs of a history again and compares every decision with the recorded one, and the
+//! digest of everything, effects too, where it was recorded. It changes nothing, and stops at the first
+//! difference: what follows one is its consequence.
+//!
+//! Decisions are compared as values. They hold no number with more than one form, so equal values are
+//! equal bytes in the log.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
-use domain::{Envelope, Event, Input, Observation, Seq, Timestamp, render};
-use eventlog::EncodeError;
+use domain::{Effect, Envelope, Event, Input, Observation, Seq, Timestamp};
+use engine::Step;
 
-use crate::difference;
+use crate::divergence::{Difference, Divergence};
+use crate::recorded::Recorded;
 
 /// A history that agrees with what this program concludes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub struct Verified {
     pub inputs: u64,
     /// Decisions that were compared.
     pub decisions: u64,
+    /// Steps whose digest was recorded and compared, and with it the effects they ask for.
+    pub digests: u64,
     /// Runs of the node in the history.
     pub runs: u64,
     /// The last event.
@@ -46,115 +52,68 @@ pub enum VerifyError<E: std::error::Error + 'static> {
         /// The cause it names.
         cause: Seq,
     },
-    /// An event could not be encoded for the comparison.
-    #[error("an event could not be encoded")]
-    Encode(#[from] EncodeError),
     /// The events could not be had.
     #[error("the history could not be read")]
     Read(#[source] E),
 }
 
-/// The first difference between a history and this program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Divergence {
-    /// Where it is; when nothing is recorded there, where it would be.
-    pub seq: Seq,
-    /// What is recorded; `None` when the step ends before.
-    pub expected: Option<Event>,
-    /// What this program concludes; `None` when it concludes nothing more.
-    pub actual: Option<Event>,
-    /// The input of the step.
-    pub cause: Envelope,
-    /// Version of the decision rules that recorded it, if the history tells.
-    pub recorded_engine: Option<u32>,
-    /// Version of the rules of this program.
-    pub engine: u32,
-}
-
-impl fmt::Display for Divergence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = |event: &Option<Event>| {
-            event.as_ref().map_or_else(|| "nothing".to_owned(), render::event_text)
-        };
-        writeln!(f, "event {} is not what this program concludes", self.seq)?;
-        writeln!(f, "  cause     {}", render::line(&self.cause))?;
-        writeln!(f, "  expected  {}", text(&self.expected))?;
-        write!(f, "  actual    {}", text(&self.actual))?;
-        if let (Some(expected), Some(actual)) = (&self.expected, &self.actual) {
-            for field in difference::fields(expected, actual) {
-                let side = |side: Option<String>| side.unwrap_or_else(|| "absent".to_owned());
-                let (first, second) = (side(field.first), side(field.second));
-                write!(f, "\n    {}: expected {first}, actual {second}", field.path)?;
-            }
-        }
-        match self.recorded_engine {
-            Some(recorded) if recorded != self.engine => write!(
-                f,
-                "\n  note      recorded by decision rules {recorded}, and these are {}: they may \
-                 well decide otherwise",
-                self.engine
-            ),
-            Some(_) | None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for Divergence {}
-
 /// Verifies a history that begins with its first event. `step` is the engine: it is given each input
-/// and its time, in order, and returns the input followed by its decisions; `engine` is the version of
-/// its rules.
+/// and its time, in order; `engine` is the version of its rules.
 ///
 /// # Errors
-/// At the first event that is missing, cannot be read, or is not what `step` concludes.
-pub fn verify<E: std::error::Error + 'static>(
-    envelopes: impl IntoIterator<Item = Result<Envelope, E>>,
+/// At the first event that is missing, cannot be read, or is not what `step` concludes, and at the
+/// first step that asks for something else.
+pub fn verify<R: Into<Recorded>, E: std::error::Error + 'static>(
+    events: impl IntoIterator<Item = Result<R, E>>,
     engine: u32,
-    mut step: impl FnMut(Input, Timestamp) -> Vec<Event>,
+    mut step: impl FnMut(Input, Timestamp) -> Step,
 ) -> Result<Verified, VerifyError<E>> {
     let start = Instant::now();
-    let mut verified =
-        Verified { inputs: 0, decisions: 0, runs: 0, last: Seq(0), elapsed: Duration::ZERO };
-    let mut recorded_engine = None;
+    let mut verified = Verified {
+        inputs: 0,
+        decisions: 0,
+        digests: 0,
+        runs: 0,
+        last: Seq(0),
+        elapsed: Duration::ZERO,
+    };
+    let mut rules = Rules { recorded: None, these: engine };
     let mut current: Option<Stepped> = None;
-    for envelope in envelopes {
-        let envelope = envelope.map_err(VerifyError::Read)?;
+    for event in events {
+        let Recorded { envelope, digest } = event.map_err(VerifyError::Read)?.into();
+        let Envelope { seq, at, cause, event } = envelope;
         let expected = Seq(verified.last.0.saturating_add(1));
-        if envelope.seq != expected {
-            return Err(VerifyError::Gap { expected, found: envelope.seq });
+        if seq != expected {
+            return Err(VerifyError::Gap { expected, found: seq });
         }
-        let (seq, cause) = (envelope.seq, envelope.cause);
         verified.last = seq;
-        match envelope.event {
-            Event::Input(ref input) => {
+        match event {
+            Event::Input(input) => {
                 if let Some(finished) = current.take() {
-                    finished.end(seq, engine)?;
+                    finished.end(seq, rules)?;
                 }
                 if cause != seq {
                     return Err(VerifyError::Orphan { seq, cause });
                 }
-                if let Input::Observation(Observation::NodeStarted { engine, .. }) = input {
-                    recorded_engine = Some(*engine);
+                if let Input::Observation(Observation::NodeStarted { engine, .. }) = &input {
+                    rules.recorded = Some(*engine);
                     verified.runs += 1;
                 }
                 verified.inputs += 1;
-                let concluded = step(input.clone(), envelope.at).into_iter();
-                let event = envelope.event.clone();
-                let mut stepped = Stepped { cause: envelope, concluded, recorded_engine };
-                stepped.compare(seq, event, engine)?;
-                current = Some(stepped);
+                verified.digests += u64::from(digest.is_some());
+                current = Some(Stepped::of(seq, at, digest, step(input, at)));
             }
             Event::Decision(_) => match &mut current {
                 Some(stepped) if stepped.cause.seq == cause => {
                     verified.decisions += 1;
-                    stepped.compare(seq, envelope.event, engine)?;
+                    stepped.compare(seq, event, rules)?;
                 }
                 Some(_) | None => return Err(VerifyError::Orphan { seq, cause }),
             },
         }
     }
     if let Some(finished) = current {
-        finished.end(Seq(verified.last.0.saturating_add(1)), engine)?;
+        finished.end(Seq(verified.last.0.saturating_add(1)), rules)?;
     }
     verified.elapsed = start.elapsed();
     Ok(verified)
@@ -164,58 +123,86 @@ pub fn verify<E: std::error::Error + 'static>(
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_engine<E: std::error::Error + 'static>(
-    envelopes: impl IntoIterator<Item = Result<Envelope, E>>,
+pub fn verify_engine<R: Into<Recorded>, E: std::error::Error + 'static>(
+    events: impl IntoIterator<Item = Result<R, E>>,
 ) -> Result<Verified, VerifyError<E>> {
     let mut rules = engine::Engine::new();
-    verify(envelopes, engine::VERSION, |input, at| rules.step(input, at).events)
+    verify(events, engine::VERSION, |input, at| rules.step(input, at))
+}
+
+/// Versions of the decision rules.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// Of those that recorded it, if the history tells.
+    recorded: Option<u32>,
+    /// Of this program's.
+    these: u32,
 }
 
 /// A step being compared.
 struct Stepped {
     cause: Envelope,
     concluded: std::vec::IntoIter<Event>,
-    recorded_engine: Option<u32>,
+    effects: Vec<Effect>,
+    recorded_digest: Option<u64>,
+    digest: u64,
 }
 
 impl Stepped {
+    fn of(seq: Seq, at: Timestamp, recorded_digest: Option<u64>, step: Step) -> Self {
+        let Step { events, effects, digest } = step;
+        let mut concluded = events.into_iter();
+        // The input went in by value and comes out first, so it need not be copied to be told.
+        let event = concluded.next().expect("a step begins with its input");
+        let cause = Envelope { seq, at, cause: seq, event };
+        Self { cause, concluded, effects, recorded_digest, digest }
+    }
+
     fn compare<E: std::error::Error>(
         &mut self,
         seq: Seq,
         recorded: Event,
-        engine: u32,
+        rules: Rules,
     ) -> Result<(), VerifyError<E>> {
-        let concluded = self.concluded.next();
-        if let Some(concluded) = &concluded
-            && eventlog::encode(concluded)? == eventlog::encode(&recorded)?
-        {
-            return Ok(());
+        match self.concluded.next() {
+            Some(concluded) if concluded == recorded => Ok(()),
+            actual => {
+                let difference = Difference::Decision { expected: Some(recorded), actual };
+                Err(self.divergence(seq, difference, rules))
+            }
         }
-        Err(self.divergence(seq, Some(recorded), concluded, engine))
     }
 
     /// The step has no more recorded events, and `next` would be the position of another one.
-    fn end<E: std::error::Error>(mut self, next: Seq, engine: u32) -> Result<(), VerifyError<E>> {
-        match self.concluded.next() {
-            None => Ok(()),
-            surplus => Err(self.divergence(next, None, surplus, engine)),
+    fn end<E: std::error::Error>(mut self, next: Seq, rules: Rules) -> Result<(), VerifyError<E>> {
+        if let Some(surplus) = self.concluded.next() {
+            let difference = Difference::Decision { expected: None, actual: Some(surplus) };
+            return Err(self.divergence(next, difference, rules));
+        }
+        match self.recorded_digest {
+            Some(expected) if expected != self.digest => {
+                let effects = std::mem::take(&mut self.effects);
+                let difference = Difference::Effects { expected, actual: self.digest, effects };
+                Err(self.divergence(self.cause.seq, difference, rules))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
     fn divergence<E: std::error::Error>(
         &self,
         seq: Seq,
-        expected: Option<Event>,
-        actual: Option<Event>,
-        engine: u32,
+        difference: Difference,
+        rules: Rules,
     ) -> VerifyError<E> {
         VerifyError::Divergence(Box::new(Divergence {
             seq,
-            expected,
-            actual,
+            difference,
             cause: self.cause.clone(),
-            recorded_engine: self.recorded_engine,
-            engine,
+            job: None,
+            before: None,
+            recorded_engine: rules.recorded,
+            engine: rules.these,
         }))
     }
 }
@@ -232,9 +219,9 @@ mod tests {
     const ENGINE: u32 = 4;
 
     /// A toy engine: numbers jobs, and refuses every other command.
-    fn toy() -> impl FnMut(Input, Timestamp) -> Vec<Event> {
+    fn toy() -> impl FnMut(Input, Timestamp) -> Step {
         let mut jobs = 0;
-        move |input, _| {
+        move |input, at| {
             let decisions = match &input {
                 Input::Command(Command::AddJob { release }) => {
                     jobs += 1;
@@ -246,7 +233,9 @@ mod tests {
                 Input::Observation(_) => vec![],
             };
             let decisions = decisions.into_iter().map(Event::Decision);
-            std::iter::once(Event::Input(input)).chain(decisions).collect()
+            let events = std::iter::once(Event::Input(input)).chain(decisions).collect();
+            let effects = vec![Effect::Share { path: format!("{}.flac", at.0) }];
+            Step { events, effects, digest: at.0 * 17 }
         }
     }
 
@@ -267,26 +256,44 @@ mod tests {
 
     /// 1 NodeStarted, 2 AddJob, 3 JobAdded, 4 RetryJob, 5 CommandRefused, 6 AddJob, 7 JobAdded
     fn history() -> Vec<Envelope> {
+        recorded().into_iter().map(|recorded| recorded.envelope).collect()
+    }
+
+    /// The same with the digest of each step.
+    fn recorded() -> Vec<Recorded> {
         let mut step = toy();
-        let mut history: Vec<Envelope> = Vec::new();
+        let mut history: Vec<Recorded> = Vec::new();
         for input in inputs() {
             let cause = Seq(history.len() as u64 + 1);
-            for event in step(input, Timestamp(cause.0)) {
+            let stepped = step(input, Timestamp(cause.0));
+            for event in stepped.events {
                 let seq = Seq(history.len() as u64 + 1);
-                history.push(Envelope { seq, at: Timestamp(cause.0), cause, event });
+                let envelope = Envelope { seq, at: Timestamp(cause.0), cause, event };
+                let digest = Some(stepped.digest).filter(|_| seq == cause);
+                history.push(Recorded { envelope, digest });
             }
         }
         history
     }
 
-    fn verified(history: Vec<Envelope>) -> Result<Verified, VerifyError<Infallible>> {
+    fn verified(history: Vec<impl Into<Recorded>>) -> Result<Verified, VerifyError<Infallible>> {
         verify(history.into_iter().map(Ok), ENGINE, toy())
     }
 
-    fn divergence(history: Vec<Envelope>) -> Divergence {
+    fn divergence(history: Vec<impl Into<Recorded>>) -> Divergence {
         match verified(history).unwrap_err() {
             VerifyError::Divergence(divergence) => *divergence,
             error => panic!("{error}"),
+        }
+    }
+
+    fn sides(history: Vec<Envelope>) -> (Seq, bool, bool) {
+        let Divergence { seq, difference, .. } = divergence(history);
+        match difference {
+            Difference::Decision { expected, actual } => {
+                (seq, expected.is_some(), actual.is_some())
+            }
+            effects @ Difference::Effects { .. } => panic!("{effects:?}"),
         }
     }
 
@@ -294,7 +301,34 @@ mod tests {
     fn a_history_agrees_with_the_engine_that_made_it() {
         let verified = verified(history()).unwrap();
         let counts = (verified.inputs, verified.decisions, verified.runs, verified.last);
-        assert_eq!(counts, (4, 3, 1, Seq(7)));
+        assert_eq!((counts, verified.digests), ((4, 3, 1, Seq(7)), 0));
+        assert_eq!(tests::verified(recorded()).unwrap().digests, 4);
+    }
+
+    #[test]
+    fn effects_that_were_not_asked_for_then_are_a_difference_of_their_own() {
+        let mut history = recorded();
+        assert_eq!(history[3].digest, Some(4 * 17));
+        history[3].digest = Some(99);
+        let shown = divergence(history.clone());
+        assert_eq!(shown.seq, Seq(4));
+        assert_eq!(
+            shown.to_string(),
+            "event 4 has the same decisions as then, but does not ask for the same\n\
+             \x20 cause     000004 00:00:00.000  <-  RetryJob            job=9\n\
+             \x20 expected  digest 0000000000000063\n\
+             \x20 actual    digest 0000000000000044\n\
+             \x20 asks for  Share               path=\"4.flac\""
+        );
+        // Where the decisions differ too, they are what is shown.
+        let release = ReleaseId([2; 16]);
+        history[5].digest = Some(99);
+        history[3].digest = None;
+        history[6].envelope.event = Event::Decision(Decision::JobAdded { job: JobId(7), release });
+        assert_eq!(divergence(history).seq, Seq(7));
+        let mut last = recorded();
+        last[5].digest = Some(99);
+        assert_eq!(divergence(last).seq, Seq(6));
     }
 
     #[test]
@@ -318,15 +352,13 @@ mod tests {
     fn a_decision_too_few_or_too_many_is_a_difference() {
         let mut short = history();
         short.remove(6);
-        let at_end = divergence(short);
-        assert_eq!((at_end.seq, at_end.expected), (Seq(7), None));
+        assert_eq!(sides(short), (Seq(7), false, true));
 
         let mut long = history();
         let mut surplus = long[6].clone();
         surplus.seq = Seq(8);
         long.push(surplus);
-        let at_end = divergence(long);
-        assert_eq!((at_end.seq, at_end.actual), (Seq(8), None));
+        assert_eq!(sides(long), (Seq(8), true, false));
 
         let mut missing = history();
         missing.remove(2);
@@ -341,7 +373,8 @@ mod tests {
     #[test]
     fn another_version_of_the_rules_is_noted() {
         let history = history().into_iter().map(Ok::<_, Infallible>);
-        let other = |input, _| vec![Event::Input(input)];
+        let other =
+            |input, _| Step { events: vec![Event::Input(input)], effects: Vec::new(), digest: 0 };
         let error = verify(history, ENGINE + 1, other).unwrap_err().to_string();
         assert!(error.contains("recorded by decision rules 4, and these are 5"), "{error}");
         assert!(error.contains("actual    nothing"), "{error}");
@@ -354,9 +387,13 @@ mod tests {
         let mut rules = engine::Engine::new();
         for (second, input) in (1..).zip(inputs()) {
             let at = Timestamp(second * 1_000_000);
-            let events = rules.step(input, at).events;
-            log.append(&[eventlog::Step::new(at, &events)]).unwrap();
+            let Step { events, digest, .. } = rules.step(input, at);
+            let digest = Some(digest);
+            log.append(&[eventlog::Step { digest, ..eventlog::Step::new(at, &events) }]).unwrap();
         }
+        let records = reader.records(Seq(1)..=reader.durable());
+        let recorded = records.map(|record| Recorded::try_from(record.unwrap()));
+        assert_eq!(verify_engine(recorded).unwrap().digests, 4);
         let all = || reader.range(Seq(1)..=Seq(u64::MAX));
         let verified = verify_engine(all()).unwrap();
         assert_eq!((verified.inputs, verified.last), (4, reader.durable()));
@@ -385,6 +422,6 @@ mod tests {
         let mut headless = history();
         headless.remove(0);
         assert!(matches!(verified(headless).unwrap_err(), VerifyError::Gap { .. }));
-        assert_eq!(verified(vec![]).unwrap().last, Seq(0));
+        assert_eq!(verified(history()[..0].to_vec()).unwrap().last, Seq(0));
     }
 }

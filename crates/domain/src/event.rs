@@ -6,7 +6,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::command::Command;
 use crate::decision::{CommandRefusal, Decision};
-use crate::id::JobId;
+use crate::id::{JobId, TrackKey};
 use crate::observation::{Lookup, Observation};
 use crate::time::Timestamp;
 
@@ -80,6 +80,16 @@ impl Event {
             Self::Decision(decision) => decision_job(decision),
         }
     }
+
+    /// The track that an event is about, if it is about one.
+    #[must_use]
+    pub fn track(&self) -> Option<TrackKey> {
+        match self {
+            Self::Input(Input::Command(_)) => None,
+            Self::Input(Input::Observation(seen)) => observation_track(seen),
+            Self::Decision(decision) => decision_track(decision),
+        }
+    }
 }
 
 fn lookup_job(lookup: &Lookup) -> JobId {
@@ -89,12 +99,25 @@ fn lookup_job(lookup: &Lookup) -> JobId {
     }
 }
 
+fn lookup_track(lookup: &Lookup) -> Option<TrackKey> {
+    match lookup {
+        Lookup::Release { .. } => None,
+        Lookup::Identity { track, .. } => Some(*track),
+    }
+}
+
 fn observation_job(seen: &Observation) -> Option<JobId> {
     match seen {
         Observation::ReleaseFetched { job, .. }
         | Observation::SearchAnswered { job, .. }
         | Observation::SearchEnded { job, .. } => Some(*job),
         Observation::LookupFailed { lookup, .. } => Some(lookup_job(lookup)),
+        _ => observation_track(seen).map(|track| track.job),
+    }
+}
+
+fn observation_track(seen: &Observation) -> Option<TrackKey> {
+    match seen {
         Observation::PlaceTold { track, .. }
         | Observation::TransferStarted { track, .. }
         | Observation::OverlapCompared { track, .. }
@@ -106,8 +129,12 @@ fn observation_job(seen: &Observation) -> Option<JobId> {
         | Observation::RecordingIdentified { track, .. }
         | Observation::FilePublished { track, .. }
         | Observation::PublishFailed { track, .. }
-        | Observation::FileDiscarded { track, .. } => Some(track.job),
-        Observation::NodeStarted { .. }
+        | Observation::FileDiscarded { track, .. } => Some(*track),
+        Observation::LookupFailed { lookup, .. } => lookup_track(lookup),
+        Observation::ReleaseFetched { .. }
+        | Observation::SearchAnswered { .. }
+        | Observation::SearchEnded { .. }
+        | Observation::NodeStarted { .. }
         | Observation::SessionOpened
         | Observation::SessionClosed { .. }
         | Observation::UploadEnded { .. }
@@ -134,6 +161,12 @@ fn decision_job(decision: &Decision) -> Option<JobId> {
         Decision::LookupPlanned { lookup } | Decision::LookupDeferred { lookup, .. } => {
             Some(lookup_job(lookup))
         }
+        _ => decision_track(decision).map(|track| track.job),
+    }
+}
+
+fn decision_track(decision: &Decision) -> Option<TrackKey> {
+    match decision {
         Decision::TrackWaiting { track, .. }
         | Decision::SourceFound { track, .. }
         | Decision::SourceResized { track, .. }
@@ -151,6 +184,18 @@ fn decision_job(decision: &Decision) -> Option<JobId> {
         | Decision::FileAssembled { track, .. }
         | Decision::TrackVerified { track, .. }
         | Decision::TrackRefused { track, .. }
-        | Decision::TrackCompleted { track, .. } => Some(track.job),
+        | Decision::TrackCompleted { track, .. } => Some(*track),
+        Decision::LookupPlanned { lookup } | Decision::LookupDeferred { lookup, .. } => {
+            lookup_track(lookup)
+        }
+        Decision::SearchPlanned { track, .. } => *track,
+        Decision::JobAdded { .. }
+        | Decision::CommandRefused { .. }
+        | Decision::ReleaseReused { .. }
+        | Decision::JobHeld { .. }
+        | Decision::JobResumed { .. }
+        | Decision::JobFailed { .. }
+        | Decision::JobCancelled { .. }
+        | Decision::JobCompleted { .. } => None,
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 
 use crate::command::Command;
 use crate::decision::Decision;
+use crate::effect::Effect;
 use crate::event::{Envelope, Event, Input};
 use crate::id::PeerId;
 use crate::observation::{Examination, Lookup, Observation, TransferEnd};
@@ -13,7 +14,7 @@ use crate::observation::{Examination, Lookup, Observation, TransferEnd};
 const LONGEST_TEXT: usize = 120;
 
 /// A peer by its network and name. Names come from outside too.
-struct Named<'a>(&'a PeerId);
+pub struct Named<'a>(pub &'a PeerId);
 
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,7 +30,7 @@ impl fmt::Display for Named<'_> {
 }
 
 /// Text that came from outside, made safe for a terminal: control characters replaced, length cut.
-struct Foreign<'a>(&'a str);
+pub struct Foreign<'a>(pub &'a str);
 
 impl fmt::Display for Foreign<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,6 +68,54 @@ pub fn event_text(event: &Event) -> String {
         Event::Decision(decision) => (name(event), decision_fields(decision)),
     };
     format!("{name:<19} {fields}").trim_end().to_owned()
+}
+
+/// The line of an effect, in the same manner.
+#[must_use]
+pub fn effect_text(effect: &Effect) -> String {
+    let (name, fields) = match effect {
+        Effect::FetchRelease { job, release } => {
+            ("FetchRelease", format!("job={job} release={release}"))
+        }
+        Effect::Identify { track, attempt, duration_ms, fingerprint } => (
+            "Identify",
+            format!(
+                "job={track} attempt={attempt} length={duration_ms} ms items={}",
+                fingerprint.0.len()
+            ),
+        ),
+        Effect::Search { job, search, query, open_ms } => (
+            "Search",
+            format!("job={job} search={search} query={} for={open_ms} ms", Foreign(query)),
+        ),
+        Effect::FetchRange { track, attempt, assignment, peer, path, size, range, overlap } => (
+            "FetchRange",
+            format!(
+                "job={track} attempt={attempt} assignment={assignment} from={} range={range} of \
+                 {size} B overlap={overlap} path={}",
+                Named(peer),
+                Foreign(path)
+            ),
+        ),
+        Effect::CancelTransfer { assignment } => {
+            ("CancelTransfer", format!("assignment={assignment}"))
+        }
+        Effect::Examine { track, attempt, size } => {
+            ("Examine", format!("job={track} attempt={attempt} {size} B"))
+        }
+        Effect::Publish { track, attempt, digest, path, tags } => (
+            "Publish",
+            format!(
+                "job={track} attempt={attempt} digest={digest} title={} acoustid={} path={}",
+                Foreign(&tags.track.title),
+                tags.acoustid,
+                Foreign(path)
+            ),
+        ),
+        Effect::Discard { track, attempt } => ("Discard", format!("job={track} attempt={attempt}")),
+        Effect::Share { path } => ("Share", format!("path={}", Foreign(path))),
+    };
+    format!("{name:<19} {fields}")
 }
 
 /// The variant's name, such as `ChunkArrived`.

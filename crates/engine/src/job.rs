@@ -22,7 +22,7 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
                 Some((id, _)) => refuse(CommandRefusal::Duplicate(*id)),
                 None => {
                     let last = state.jobs.keys().next_back().map_or(0, |id| id.0);
-                    let job = JobId(last + 1);
+                    let job = JobId(last.saturating_add(1));
                     let known = lookup::known(state, *release, at);
                     std::iter::once(Decision::JobAdded { job, release: *release })
                         .chain(known.map(|from| Decision::ReleaseReused { job, from }))
@@ -136,10 +136,7 @@ fn observe(state: &State, seen: &Observation, at: Timestamp) -> Vec<Decision> {
 /// A job whose pause is over goes on; a job without tracks cannot; a job whose tracks are all done is
 /// done.
 pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
-    for (id, job) in &state.jobs {
-        if job.phase.is_over() {
-            continue;
-        }
+    for (id, job) in state.unfinished() {
         if job.hold.and_then(|hold| hold.until).is_some_and(|until| until <= at) {
             return vec![Decision::JobResumed { job: *id, by: ResumedBy::Pause }];
         }
@@ -156,12 +153,7 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
 }
 
 pub(crate) fn wake(state: &State) -> Option<Timestamp> {
-    state
-        .jobs
-        .values()
-        .filter(|job| !job.phase.is_over())
-        .filter_map(|job| job.hold.and_then(|hold| hold.until))
-        .min()
+    state.unfinished().filter_map(|(_, job)| job.hold.and_then(|hold| hold.until)).min()
 }
 
 pub(crate) fn added(state: &mut State, id: JobId, release: ReleaseId) {
@@ -176,6 +168,7 @@ pub(crate) fn added(state: &mut State, id: JobId, release: ReleaseId) {
         album_searched: false,
     };
     state.jobs.insert(id, added);
+    state.unfinished.insert(id);
 }
 
 /// A description that comes late or twice changes nothing: the tracks may be under way.
@@ -245,6 +238,11 @@ pub(crate) fn completed(state: &mut State, id: JobId) {
 fn with(state: &mut State, id: JobId, change: impl FnOnce(&mut Job)) {
     if let Some(job) = state.jobs.get_mut(&id) {
         change(job);
+        if job.phase.is_over() {
+            state.unfinished.remove(&id);
+        } else {
+            state.unfinished.insert(id);
+        }
     }
 }
 
@@ -252,6 +250,26 @@ fn with(state: &mut State, id: JobId, change: impl FnOnce(&mut Job)) {
 mod tests {
     use super::*;
     use crate::testing::*;
+
+    #[test]
+    fn a_job_that_is_over_costs_nothing_until_it_is_tried_again() {
+        let failed = || {
+            Input::Observation(Observation::LookupFailed {
+                lookup: Lookup::Release { job: JobId(1) },
+                fault: LookupFault::NotFound,
+            })
+        };
+        let unfinished = |history: &[Input]| {
+            let given = given(history.iter().cloned());
+            given.engine().state().unfinished.iter().map(|id| id.0).collect::<Vec<_>>()
+        };
+        let cancel = Input::Command(Command::CancelJob { job: JobId(1) });
+        let retry = Input::Command(Command::RetryJob { job: JobId(1) });
+        assert_eq!(unfinished(&[add_job(), fetched(1)]), [1]);
+        assert_eq!(unfinished(&[add_job(), fetched(1), cancel, add_job()]), [2]);
+        assert!(unfinished(&[add_job(), failed()]).is_empty());
+        assert_eq!(unfinished(&[add_job(), failed(), retry]), [1]);
+    }
 
     #[test]
     fn the_same_release_is_not_fetched_twice_at_once() {

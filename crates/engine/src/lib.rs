@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`Engine::step`], then [`state`] (what is remembered) and [`evolve`] (which event
 //! changes what), then the modules in the order of [`REACTIONS`] and [`RULES`]. What a decision asks
-//! of the outside is in [`effects`].
+//! of the outside is in [`effects`]; why something was decided is asked in [`explain`].
 
 #![deny(clippy::float_arithmetic, clippy::disallowed_types, clippy::disallowed_methods)]
 
@@ -11,6 +11,8 @@ pub mod state;
 
 mod digest;
 mod evolve;
+
+pub mod explain;
 
 mod effects;
 mod job;
@@ -31,22 +33,36 @@ use domain::{Decision, Effect, Envelope, Event, Input, Timestamp};
 pub use state::State;
 
 use digest::Digest;
+use explain::Maker;
 
 /// Version of the decision rules. Where it matches, a replay agrees byte for byte; raise it with
 /// any change that lets the same input lead to another decision.
 pub const VERSION: u32 = 2;
 
+/// The name of a module and what it decides by.
+type Named<F> = (&'static str, F);
 type React = fn(&State, &Input, Timestamp) -> Vec<Decision>;
 type Rule = fn(&State, Timestamp) -> Vec<Decision>;
 
 /// What follows from one input directly. Each is asked once, in this order, and decides on the
 /// state that the one before has left.
-const REACTIONS: [React; 5] =
-    [job::react, lookup::react, source::react, transfer::react, verify::react];
+const REACTIONS: [Named<React>; 5] = [
+    ("job", job::react),
+    ("lookup", lookup::react),
+    ("source", source::react),
+    ("transfer", transfer::react),
+    ("verify", verify::react),
+];
 
 /// What must hold whatever the input was. Each is asked until it has nothing to add, in this order;
 /// when one decides something, all are asked again.
-const RULES: [Rule; 5] = [job::rule, lookup::rule, transfer::rule, search::rule, schedule::rule];
+const RULES: [Named<Rule>; 5] = [
+    ("job", job::rule),
+    ("lookup", lookup::rule),
+    ("transfer", transfer::rule),
+    ("search", search::rule),
+    ("schedule", schedule::rule),
+];
 
 /// What one input led to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +95,16 @@ impl Engine {
     /// When the rules contradict each other and would decide for ever: a defect of this crate.
     #[must_use]
     pub fn step(&mut self, input: Input, at: Timestamp) -> Step {
+        self.decide(input, at, |_, _, _, _| ())
+    }
+
+    /// Takes an input and decides; `watch` is shown who decides what on which state.
+    fn decide(
+        &mut self,
+        input: Input,
+        at: Timestamp,
+        mut watch: impl FnMut(&State, &Input, Maker, &[Decision]),
+    ) -> Step {
         let entered = Event::Input(input);
         self.state.evolve(&entered, at);
         self.digest.absorb(&entered, at, &[]);
@@ -86,14 +112,16 @@ impl Engine {
 
         let mut decided = Vec::new();
         let mut effects = Vec::new();
-        for react in REACTIONS {
+        for (module, react) in REACTIONS {
             let decisions = react(&self.state, input, at);
+            watch(&self.state, input, Maker::Reaction(module), &decisions);
             self.take(decisions, at, &mut decided, &mut effects);
         }
         let mut rounds = 0u32;
-        while let Some(decisions) = self.first_rule(at) {
+        while let Some((module, decisions)) = self.first_rule(at) {
             rounds += 1;
             assert!(rounds < 1_000_000, "rules contradict each other; last: {:?}", decisions[0]);
+            watch(&self.state, input, Maker::Rule(module), &decisions);
             self.take(decisions, at, &mut decided, &mut effects);
         }
 
@@ -103,8 +131,11 @@ impl Engine {
         Step { events, effects, digest: self.digest.value() }
     }
 
-    fn first_rule(&self, at: Timestamp) -> Option<Vec<Decision>> {
-        RULES.iter().map(|rule| rule(&self.state, at)).find(|decisions| !decisions.is_empty())
+    fn first_rule(&self, at: Timestamp) -> Option<Named<Vec<Decision>>> {
+        RULES
+            .iter()
+            .map(|(module, rule)| (*module, rule(&self.state, at)))
+            .find(|(_, decisions)| !decisions.is_empty())
     }
 
     fn take(
@@ -127,12 +158,20 @@ impl Engine {
 
     /// Takes a recorded event at restart: changes the state and decides nothing.
     pub fn recover(&mut self, envelope: &Envelope) {
+        let _ = self.asked(envelope);
+    }
+
+    /// Takes a recorded event as [`Engine::recover`] does, and says what it asked of the outside. That
+    /// was done when it was recorded: it is for reading.
+    #[must_use]
+    pub fn asked(&mut self, envelope: &Envelope) -> Vec<Effect> {
         self.state.evolve(&envelope.event, envelope.at);
         let mut effects = Vec::new();
         if let Event::Decision(decision) = &envelope.event {
             effects::of(&self.state, decision, &mut effects);
         }
         self.digest.absorb(&envelope.event, envelope.at, &effects);
+        effects
     }
 
     /// A number that stands for all inputs, decisions and effects so far, in their order. Where two

@@ -84,13 +84,49 @@ fn plain(c: char) -> Option<&'static str> {
     })
 }
 
+/// A track in words: an answer has many files, and each is compared with each track.
+pub(crate) struct Wanted {
+    medium: u16,
+    position: u16,
+    duration_ms: Option<u64>,
+    title: Vec<String>,
+    artist: Vec<String>,
+    album: Vec<String>,
+}
+
+impl Wanted {
+    pub(crate) fn of(target: &Target, track: &Track) -> Self {
+        Self {
+            medium: track.medium,
+            position: track.position,
+            duration_ms: track.duration_ms,
+            title: words(&track.title),
+            artist: words(&track.credit.name),
+            album: words(&target.title),
+        }
+    }
+}
+
+/// A remote file in words.
+pub(crate) struct Offered {
+    duration_s: Option<u32>,
+    stem: Vec<String>,
+    folders: Vec<String>,
+}
+
+impl Offered {
+    pub(crate) fn of(file: &RemoteFile) -> Self {
+        let (folders, name) = match file.path.rsplit_once(['\\', '/']) {
+            Some((folders, name)) => (folders, name),
+            None => ("", file.path.as_str()),
+        };
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        Self { duration_s: file.duration_s, stem: words(stem), folders: words(folders) }
+    }
+}
+
 /// The likeness of a file and a track, or `None` when it cannot be the track.
-pub(crate) fn of(
-    file: &RemoteFile,
-    target: &Target,
-    track: &Track,
-    tolerance_ms: u64,
-) -> Option<Ppm> {
+pub(crate) fn of(file: &Offered, track: &Wanted, tolerance_ms: u64) -> Option<Ppm> {
     if let (Some(told), Some(expected)) = (file.duration_s, track.duration_ms) {
         // Peers tell whole seconds, cut or rounded.
         let told = u64::from(told) * 1000;
@@ -98,14 +134,8 @@ pub(crate) fn of(
             return None;
         }
     }
-    let (folders, name) = match file.path.rsplit_once(['\\', '/']) {
-        Some((folders, name)) => (folders, name),
-        None => ("", file.path.as_str()),
-    };
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let (stem, path) = (words(stem), words(folders));
-    let (title, artist, album) =
-        (words(&track.title), words(&track.credit.name), words(&target.title));
+    let Offered { stem, folders, .. } = file;
+    let Wanted { title, artist, album, .. } = track;
 
     // A number that opens the name is a position, unless the title begins with it.
     let number = stem.first().filter(|word| title.first() != Some(word)).and_then(|w| number(w));
@@ -113,7 +143,11 @@ pub(crate) fn of(
         n == u32::from(track.position)
             || n == u32::from(track.medium) * 100 + u32::from(track.position)
     });
-    let title_share = if title.is_empty() { u64::from(at_position) } else { share(&title, &stem) };
+    let title_share = if title.is_empty() {
+        u64::from(at_position)
+    } else {
+        share(title, |word| stem.contains(word))
+    };
     // A missing word of a short title makes another title; long ones lose words to length limits.
     let least = if title.len() < 4 { PERCENT } else { 75 };
     let title_share = if title.is_empty() { title_share * PERCENT } else { title_share };
@@ -138,11 +172,11 @@ pub(crate) fn of(
         })
         .count();
     let explained = PERCENT * explained as u64 / stem.len().max(1) as u64;
-    let everywhere: Vec<String> = path.iter().chain(&stem).cloned().collect();
+    let anywhere = |word: &String| folders.contains(word) || stem.contains(word);
     let score = TITLE * title_share
         + NOTHING_ELSE * explained
-        + ARTIST * share(&artist, &everywhere)
-        + ALBUM * share(&album, &everywhere)
+        + ARTIST * share(artist, anywhere)
+        + ALBUM * share(album, anywhere)
         + POSITION * if at_position { PERCENT } else { 0 };
     let likeness = Ppm::ratio(score, PERCENT * PERCENT);
     (likeness >= LEAST).then_some(likeness)
@@ -150,12 +184,12 @@ pub(crate) fn of(
 
 const PERCENT: u64 = 100;
 
-/// Percentage of `wanted` that occurs in `found`; all of nothing is all.
-fn share(wanted: &[String], found: &[String]) -> u64 {
+/// Percentage of `wanted` that is found; all of nothing is all.
+fn share(wanted: &[String], is_found: impl Fn(&String) -> bool) -> u64 {
     if wanted.is_empty() {
         return PERCENT;
     }
-    let there = wanted.iter().filter(|word| found.contains(word)).count();
+    let there = wanted.iter().filter(|word| is_found(word)).count();
     PERCENT * there as u64 / wanted.len() as u64
 }
 
@@ -182,7 +216,7 @@ mod tests {
         track.duration_ms = Some(200_400);
         let track = track.clone();
         let file = RemoteFile { path: path.into(), size: 1, bitrate_kbps: None, duration_s };
-        of(&file, &target, &track, 3000).map(|ppm| ppm.0)
+        of(&Offered::of(&file), &Wanted::of(&target, &track), 3000).map(|ppm| ppm.0)
     }
 
     #[test]

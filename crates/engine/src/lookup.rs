@@ -49,7 +49,7 @@ pub(crate) fn known(state: &State, release: ReleaseId, at: Timestamp) -> Option<
 
 /// Whatever needs an answer and has not asked, asks; whatever waited long enough asks again.
 pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
-    let unasked = state.jobs.iter().filter(|(_, job)| job.hold.is_none()).flat_map(|(id, job)| {
+    let unasked = state.unfinished().filter(|(_, job)| job.hold.is_none()).flat_map(|(id, job)| {
         let release = (job.phase == JobPhase::LookingUp).then_some(Lookup::Release { job: *id });
         let identities = (0u16..).zip(&job.tracks).filter_map(|(index, track)| {
             let key = TrackKey { job: *id, index };

@@ -26,26 +26,70 @@ pub(crate) fn rest(state: &State, peer: &PeerId, at: Timestamp) -> Timestamp {
     at.plus_ms(rest)
 }
 
-/// Expected time until the last of `remaining` bytes has come from a peer that is already asked for
-/// `backlog` bytes, in milliseconds: the design's cost(peer), with its terms in one unit. Seconds per
-/// byte times bytes, divided by the chance of success, after the wait in the queue.
-pub(crate) fn cost_ms(peer: &Peer, backlog: u64, remaining: u64) -> u64 {
-    let rate = if peer.bytes >= TRUSTED_AFTER_BYTES {
-        peer.bytes.saturating_mul(1000) / peer.busy_ms.max(1)
-    } else if peer.advertised_bytes_per_s > 0 {
-        u64::from(peer.advertised_bytes_per_s)
-    } else {
-        UNKNOWN
-    };
-    let rate = rate.clamp(SLOWEST, FASTEST);
-    let wait = if backlog > 0 || peer.slot_free {
-        0
-    } else {
-        u64::from(peer.queue_length.clamp(1, QUEUE_MOST)) * QUEUE_STEP_MS
-    };
-    let ms = backlog.saturating_add(remaining).saturating_mul(1000) / rate;
-    let (completed, failed) = (u64::from(peer.completed), u64::from(peer.failed));
-    wait.saturating_add(ms.saturating_mul(completed + failed + 1) / (completed + 1))
+/// What the expected time until the last of `remaining` bytes has come is made of: the design's
+/// cost(peer), with its terms in one unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Bytes a second it is expected to give.
+    pub rate: u64,
+    /// How the rate is known.
+    pub known: Known,
+    /// Wait in its queue, in milliseconds.
+    pub wait_ms: u64,
+    /// Bytes it is asked for already and has not given.
+    pub backlog: u64,
+    /// Bytes wanted of it.
+    pub remaining: u64,
+    /// Files it gave to the last byte.
+    pub completed: u32,
+    /// Its failures.
+    pub failed: u32,
+}
+
+/// How a peer's rate is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// From what it gave us.
+    Measured,
+    /// From what the network says of it.
+    Told,
+    /// Nothing is known.
+    Assumed,
+}
+
+impl Cost {
+    pub(crate) fn of(peer: &Peer, backlog: u64, remaining: u64) -> Self {
+        let (rate, known) = if peer.bytes >= TRUSTED_AFTER_BYTES {
+            (peer.bytes.saturating_mul(1000) / peer.busy_ms.max(1), Known::Measured)
+        } else if peer.advertised_bytes_per_s > 0 {
+            (u64::from(peer.advertised_bytes_per_s), Known::Told)
+        } else {
+            (UNKNOWN, Known::Assumed)
+        };
+        let wait_ms = if backlog > 0 || peer.slot_free {
+            0
+        } else {
+            u64::from(peer.queue_length.clamp(1, QUEUE_MOST)) * QUEUE_STEP_MS
+        };
+        Self {
+            rate: rate.clamp(SLOWEST, FASTEST),
+            known,
+            wait_ms,
+            backlog,
+            remaining,
+            completed: peer.completed,
+            failed: peer.failed,
+        }
+    }
+
+    /// Seconds per byte times bytes, divided by the chance of success, after the wait in the queue; in
+    /// milliseconds.
+    #[must_use]
+    pub fn ms(&self) -> u64 {
+        let ms = self.backlog.saturating_add(self.remaining).saturating_mul(1000) / self.rate;
+        let (completed, failed) = (u64::from(self.completed), u64::from(self.failed));
+        self.wait_ms.saturating_add(ms.saturating_mul(completed + failed + 1) / (completed + 1))
+    }
 }
 
 /// It told its speed and its queue with an answer to a search.
@@ -100,4 +144,34 @@ pub(crate) fn rested(state: &mut State, peer: &PeerId, until: Timestamp, at: Tim
     peer.failed = peer.failed.saturating_add(1);
     peer.failed_in_a_row = peer.failed_in_a_row.saturating_add(1);
     peer.rest_until = until.max(at);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_gave_counts_more_than_what_is_said_of_it() {
+        let told = Peer { advertised_bytes_per_s: 300_000, slot_free: true, ..Peer::default() };
+        let proved = Peer { bytes: TRUSTED_AFTER_BYTES, busy_ms: 2_000, ..told.clone() };
+        let cost = |peer: &Peer| {
+            let cost = Cost::of(peer, 0, 600_000);
+            (cost.known, cost.rate, cost.ms())
+        };
+        assert_eq!(cost(&told), (Known::Told, 300_000, 2_000));
+        assert_eq!(cost(&proved), (Known::Measured, 131_072, 4_577));
+        let unknown = Peer { slot_free: true, ..Peer::default() };
+        assert_eq!(cost(&unknown), (Known::Assumed, UNKNOWN, 12_000));
+    }
+
+    #[test]
+    fn failures_a_queue_and_a_backlog_make_a_peer_dearer() {
+        let peer = Peer { advertised_bytes_per_s: 100_000, slot_free: true, ..Peer::default() };
+        assert_eq!(Cost::of(&peer, 0, 100_000).ms(), 1_000);
+        assert_eq!(Cost::of(&peer, 50_000, 100_000).ms(), 1_500);
+        let failing = Peer { completed: 1, failed: 2, ..peer.clone() };
+        assert_eq!(Cost::of(&failing, 0, 100_000).ms(), 2_000);
+        let queued = Peer { slot_free: false, queue_length: 3, ..peer };
+        assert_eq!(Cost::of(&queued, 0, 100_000).ms(), 3 * QUEUE_STEP_MS + 1_000);
+    }
 }

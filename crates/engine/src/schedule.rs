@@ -4,34 +4,59 @@
 //! One source at a time per file, many files over many peers. When an assignment ends early, the
 //! rest goes to the next source from the byte held, with an overlap that proves it is the same file.
 
-use std::cmp::Ordering;
-
 use domain::chunk::OVERLAP_BYTES;
 use domain::decision::{AttemptDropReason, Choice};
 use domain::score::Ppm;
 use domain::{AssignmentId, ByteRange, Decision, PeerId, SourceId, Timestamp, TrackKey};
 
+use crate::peer::Cost;
+use crate::source;
 use crate::state::{Assignment, Peer, Source, Standing, State, TrackJob};
-use crate::{peer, source};
 
 /// Files that fit a track at least this well come before all others.
 const FITS_WELL: Ppm = Ppm(850_000);
 
 /// What a source is chosen by: the smallest wins. Fields are in the order of their weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
+pub struct Rank {
     /// A file of this size was refused for this track.
-    refused_size: bool,
+    pub refused_size: bool,
     /// Damaged files that it gave a part of.
-    suspicions: u32,
+    pub suspicions: u32,
     /// Its name fits only somehow.
-    fits_somehow: bool,
+    pub fits_somehow: bool,
     /// It loses quality.
-    lossy: bool,
+    pub lossy: bool,
     /// Expected time to the last byte, in milliseconds.
-    cost_ms: u64,
+    pub cost_ms: u64,
     /// Of equals the first found.
-    id: SourceId,
+    pub id: SourceId,
+}
+
+/// Why a source is not asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    /// It is out of use.
+    Out(Standing),
+    /// The bytes held are of a file of another size.
+    OtherSize,
+    /// Its peer is asked for as much as it may be asked for at once.
+    PeerBusy,
+    /// Its peer is asked for this very file already.
+    Asked,
+    /// Its peer rests until then.
+    Rests(Timestamp),
+}
+
+/// A source of a track, and what speaks for or against it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its number within the track.
+    pub id: SourceId,
+    /// The source.
+    pub source: Source,
+    /// What it is chosen by, or why it is not asked now.
+    pub verdict: Result<(Rank, Cost), Unfit>,
 }
 
 pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
@@ -92,29 +117,36 @@ fn fitting<'a>(
     state: &'a State,
     track: &'a TrackJob,
 ) -> impl Iterator<Item = (SourceId, &'a Source, Option<&'a Peer>)> {
-    track
-        .usable()
-        .filter(|(_, source)| {
-            track.size.filter(|_| track.held > 0).is_none_or(|size| source.size == size)
-        })
-        .filter(|(_, source)| {
-            let open = with_peer(state, &source.peer).count();
-            open < state.run.policy.transfers_per_peer as usize
-        })
-        // Two jobs may want one remote file; a peer is asked for it once at a time.
-        .filter(|(_, source)| {
-            !with_peer(state, &source.peer)
-                .filter_map(|open| state.track(open.track)?.source(open.source))
-                .any(|asked| asked.path == source.path)
-        })
+    (0u32..)
+        .map(SourceId)
+        .zip(&track.sources)
+        .filter(|(_, source)| unfit(state, track, source).is_none())
         .map(|(id, source)| (id, source, state.peers.get(&source.peer)))
+}
+
+/// Why a source could not continue the track's file, were its peer rested.
+fn unfit(state: &State, track: &TrackJob, source: &Source) -> Option<Unfit> {
+    if source.standing != Standing::Usable {
+        return Some(Unfit::Out(source.standing));
+    }
+    if track.size.filter(|_| track.held > 0).is_some_and(|size| source.size != size) {
+        return Some(Unfit::OtherSize);
+    }
+    if with_peer(state, &source.peer).count() >= state.run.policy.transfers_per_peer as usize {
+        return Some(Unfit::PeerBusy);
+    }
+    // Two jobs may want one remote file; a peer is asked for it once at a time.
+    with_peer(state, &source.peer)
+        .filter_map(|open| state.track(open.track)?.source(open.source))
+        .any(|asked| asked.path == source.path)
+        .then_some(Unfit::Asked)
 }
 
 fn with_peer<'a>(state: &'a State, peer: &'a PeerId) -> impl Iterator<Item = &'a Assignment> {
     state.transfers.open.values().filter(move |open| open.peer == *peer)
 }
 
-fn ranked(state: &State, track: &TrackJob, at: Timestamp) -> Vec<(Rank, SourceId)> {
+fn ranked(state: &State, track: &TrackJob, at: Timestamp) -> Vec<(Rank, Cost)> {
     let mut ranked: Vec<_> = fitting(state, track)
         .filter(|(_, _, peer)| peer.is_none_or(|peer| peer.rest_until <= at))
         .map(|(id, source, peer)| {
@@ -122,29 +154,52 @@ fn ranked(state: &State, track: &TrackJob, at: Timestamp) -> Vec<(Rank, SourceId
                 .map(|open| open.size.saturating_sub(state.track(open.track).map_or(0, |t| t.held)))
                 .fold(0, u64::saturating_add);
             let remaining = source.size.saturating_sub(track.held);
+            let cost = Cost::of(peer.unwrap_or(&Peer::default()), backlog, remaining);
             let rank = Rank {
                 refused_size: track.refused_sizes.contains(&source.size),
                 suspicions: source.suspicions,
                 fits_somehow: source.likeness < FITS_WELL,
                 lossy: !source::codec(&source.path).is_some_and(|codec| codec.is_lossless()),
-                cost_ms: peer::cost_ms(peer.unwrap_or(&Peer::default()), backlog, remaining),
+                cost_ms: cost.ms(),
                 id,
             };
-            (rank, id)
+            (rank, cost)
         })
         .collect();
-    ranked.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+    ranked.sort_by_key(|(rank, _)| *rank);
     ranked
+}
+
+/// Every source of a track as it stands at `at`: those that may be asked, the best first, then the
+/// others.
+pub(crate) fn candidates(state: &State, track: &TrackJob, at: Timestamp) -> Vec<Candidate> {
+    let candidate = |id: SourceId, verdict| {
+        let source = track.source(id).cloned();
+        source.map(|source| Candidate { id, source, verdict })
+    };
+    let ranked = ranked(state, track, at);
+    let others: Vec<_> = (0u32..)
+        .map(SourceId)
+        .zip(&track.sources)
+        .filter(|(id, _)| ranked.iter().all(|(rank, _)| rank.id != *id))
+        .filter_map(|(id, source)| {
+            let rest = state.peers.get(&source.peer).map(|peer| Unfit::Rests(peer.rest_until));
+            candidate(id, Err(unfit(state, track, source).or(rest)?))
+        })
+        .collect();
+    let ranked = ranked.into_iter().filter_map(|(rank, cost)| candidate(rank.id, Ok((rank, cost))));
+    ranked.chain(others).collect()
 }
 
 fn assign(state: &State, key: TrackKey, track: &TrackJob, at: Timestamp) -> Option<Decision> {
     let ranked = ranked(state, track, at);
-    let (best, id) = *ranked.first()?;
+    let (best, _) = *ranked.first()?;
+    let id = best.id;
     let source = track.source(id)?;
     Some(Decision::RangeAssigned {
         track: key,
         attempt: track.attempt,
-        assignment: AssignmentId(state.transfers.last + 1),
+        assignment: AssignmentId(state.transfers.last.saturating_add(1)),
         source: id,
         peer: source.peer.clone(),
         path: source.path.clone(),

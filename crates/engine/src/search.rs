@@ -16,17 +16,70 @@ struct Wish {
     track: Option<TrackKey>,
 }
 
+/// A wish with its words, and the limits that hold for it.
+struct Next {
+    wish: Wish,
+    query: String,
+    again_from: Timestamp,
+    allowed_from: Timestamp,
+}
+
+impl Next {
+    fn due(&self) -> Timestamp {
+        self.wish.since.max(self.again_from).max(self.allowed_from)
+    }
+}
+
+/// What a search had to wait for; it is sent once all three times have passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Since when it is wanted; zero when it never had to wait.
+    pub wanted_since: Timestamp,
+    /// From when on its words may be asked again; zero when they were not asked lately.
+    pub again_from: Timestamp,
+    /// From when on the window has room for one more; zero when it had room all the time.
+    pub allowed_from: Timestamp,
+    /// Searches sent within the window before.
+    pub sent: usize,
+    /// Searches that may be sent within it.
+    pub most: u32,
+    /// Its length in milliseconds.
+    pub window_ms: u64,
+    /// Searches that were open.
+    pub open: usize,
+    /// Searches that may be open.
+    pub open_most: u32,
+}
+
 pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
     if let Some(waiting) = fruitless(state, at) {
         return vec![waiting];
     }
     match next(state) {
-        Some((due, wish, query)) if due <= at => {
-            let search = SearchId(state.searches.last + 1);
-            vec![Decision::SearchPlanned { job: wish.job, search, track: wish.track, query }]
+        Some(next) if next.due() <= at => {
+            let search = SearchId(state.searches.last.saturating_add(1));
+            let Wish { job, track, .. } = next.wish;
+            vec![Decision::SearchPlanned { job, search, track, query: next.query }]
         }
         _ => Vec::new(),
     }
+}
+
+/// The budget of the search that is planned at `at` on this state.
+pub(crate) fn budget(state: &State, at: Timestamp) -> Option<Budget> {
+    let next = next(state)?;
+    let policy = &state.run.policy;
+    let in_window = |sent: &&Timestamp| sent.plus_ms(policy.search_window_ms) > at;
+    Some(Budget {
+        wanted_since: next.wish.since,
+        again_from: next.again_from,
+        allowed_from: next.allowed_from,
+        sent: state.searches.sent.iter().filter(in_window).count(),
+        most: policy.searches_per_window,
+        window_ms: policy.search_window_ms,
+        open: state.searches.open.len(),
+        open_most: policy.searches_in_flight,
+    })
 }
 
 /// A track whose search brought nothing waits: longer each time, so that nobody is asked the same
@@ -45,32 +98,33 @@ fn fruitless(state: &State, at: Timestamp) -> Option<Decision> {
 }
 
 pub(crate) fn wake(state: &State) -> Option<Timestamp> {
-    next(state).map(|(due, ..)| due)
+    next(state).map(|next| next.due())
 }
 
 /// The next search, its words, and when the budget and its own wait allow it.
-fn next(state: &State) -> Option<(Timestamp, Wish, String)> {
+fn next(state: &State) -> Option<Next> {
     let policy = &state.run.policy;
     if !state.run.session || state.searches.open.len() >= policy.searches_in_flight as usize {
         return None;
     }
-    let (due, wish, query) = first(state)?;
+    let (again_from, wish, query) = first(state)?;
     let sent = &state.searches.sent;
-    let allowed = (policy.searches_per_window as usize)
+    let allowed_from = (policy.searches_per_window as usize)
         .checked_sub(1)
         .and_then(|back| sent.iter().rev().nth(back))
         .map_or(Timestamp(0), |first| first.plus_ms(policy.search_window_ms));
-    Some((due.max(allowed), wish, query))
+    Some(Next { wish, query, again_from, allowed_from })
 }
 
-/// The wish that may be sent first. Two may come down to the same words: those of an album and its
-/// title track do.
+/// The wish that may be sent first, and from when on its words may be asked again. Two may come down to
+/// the same words: those of an album and its title track do.
 fn first(state: &State) -> Option<(Timestamp, Wish, String)> {
     let mut wishes: Vec<Wish> = wishes(state).collect();
     wishes.sort_by_key(|wish| wish.since);
     let mut first: Option<(Timestamp, Wish, String)> = None;
     for wish in wishes {
-        if first.as_ref().is_some_and(|(due, ..)| *due <= wish.since) {
+        let earliest = first.as_ref().map(|(again, first, _)| first.since.max(*again));
+        if earliest.is_some_and(|due| due <= wish.since) {
             break;
         }
         let key = (wish.job, query(state, &wish));
@@ -79,9 +133,8 @@ fn first(state: &State) -> Option<(Timestamp, Wish, String)> {
             .asked
             .get(&key)
             .map_or(Timestamp(0), |asked| asked.plus_ms(again_after_ms(&state.run.policy)));
-        let due = wish.since.max(again);
-        if first.as_ref().is_none_or(|(earliest, ..)| due < *earliest) {
-            first = Some((due, wish, key.1));
+        if earliest.is_none_or(|earliest| wish.since.max(again) < earliest) {
+            first = Some((again, wish, key.1));
         }
     }
     first
@@ -93,7 +146,7 @@ fn again_after_ms(policy: &Policy) -> u64 {
 }
 
 fn wishes(state: &State) -> impl Iterator<Item = Wish> {
-    state.jobs.iter().filter(|(_, job)| job.is_working()).flat_map(|(id, job)| {
+    state.unfinished().filter(|(_, job)| job.is_working()).flat_map(|(id, job)| {
         let album =
             (!job.album_searched).then_some(Wish { since: Timestamp(0), job: *id, track: None });
         let album_open =

@@ -6,7 +6,7 @@ use domain::observation::{Observation, RemoteFile};
 use domain::score::Ppm;
 use domain::{Decision, Input, PeerId, SourceId, Timestamp, TrackKey};
 
-use crate::likeness;
+use crate::likeness::{self, Offered, Wanted};
 use crate::state::{Job, Source, Standing, State, TrackPhase};
 
 /// Sources of one track that are ever remembered, usable or not.
@@ -17,9 +17,11 @@ pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decisio
         return Vec::new();
     };
     let Some(job) = state.job(*id).filter(|job| !job.phase.is_over()) else { return Vec::new() };
+    let Some(target) = &job.target else { return Vec::new() };
+    let wanted: Vec<_> = target.tracks.iter().map(|track| Wanted::of(target, track)).collect();
     let mut found: Vec<Decision> = Vec::new();
     for file in files {
-        let Some((index, likeness)) = best_track(state, job, file) else { continue };
+        let Some((index, likeness)) = best_track(state, job, &wanted, file) else { continue };
         let key = TrackKey { job: *id, index };
         let track = &job.tracks[usize::from(index)];
         let known =
@@ -59,8 +61,12 @@ pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decisio
 }
 
 /// The one track that a file fits best; of equals the first.
-fn best_track(state: &State, job: &Job, file: &RemoteFile) -> Option<(u16, Ppm)> {
-    let target = job.target.as_ref()?;
+fn best_track(
+    state: &State,
+    job: &Job,
+    wanted: &[Wanted],
+    file: &RemoteFile,
+) -> Option<(u16, Ppm)> {
     if file.size == 0
         || file.size > state.run.policy.largest_file_bytes
         || codec(&file.path).is_none()
@@ -68,10 +74,11 @@ fn best_track(state: &State, job: &Job, file: &RemoteFile) -> Option<(u16, Ppm)>
         return None;
     }
     let tolerance = state.run.policy.duration_tolerance_ms;
+    let offered = Offered::of(file);
     (0u16..)
-        .zip(&target.tracks)
+        .zip(wanted)
         .filter_map(|(index, track)| {
-            likeness::of(file, target, track, tolerance).map(|likeness| (index, likeness))
+            likeness::of(&offered, track, tolerance).map(|likeness| (index, likeness))
         })
         .max_by_key(|(index, likeness)| (*likeness, std::cmp::Reverse(*index)))
         .filter(|(index, _)| job.tracks[usize::from(*index)].phase != TrackPhase::Completed)

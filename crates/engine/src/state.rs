@@ -19,6 +19,9 @@ pub struct State {
     pub run: Run,
     /// All jobs ever accepted.
     pub jobs: BTreeMap<JobId, Job>,
+    /// Those that are not over: rules look at no others, so that a step does not cost more with every
+    /// album that is done.
+    pub unfinished: BTreeSet<JobId>,
     /// Metadata lookups that are wanted and not answered.
     pub lookups: BTreeMap<Lookup, Waiting>,
     /// Searches.
@@ -345,6 +348,11 @@ impl State {
         self.jobs.get(&id)
     }
 
+    /// Jobs that are not over, in order.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = (&JobId, &Job)> {
+        self.unfinished.iter().filter_map(|id| self.jobs.get_key_value(id))
+    }
+
     /// The recording that a track wants.
     #[must_use]
     pub fn recording(&self, key: TrackKey) -> Option<RecordingId> {
@@ -364,7 +372,7 @@ impl State {
 
     /// Tracks of working jobs that no source is asked for, in order.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = (TrackKey, &Job, &TrackJob)> {
-        self.jobs.iter().filter(|(_, job)| job.is_working()).flat_map(|(id, job)| {
+        self.unfinished().filter(|(_, job)| job.is_working()).flat_map(|(id, job)| {
             (0u16..).zip(&job.tracks).filter_map(move |(index, track)| {
                 (track.phase == TrackPhase::Wanted).then_some((
                     TrackKey { job: *id, index },

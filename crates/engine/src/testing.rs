@@ -38,6 +38,15 @@ pub(crate) fn given(history: impl IntoIterator<Item = Input>) -> Given {
 }
 
 impl Given {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// When the last input entered.
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// Nothing happens for a while.
     pub(crate) fn after_ms(mut self, ms: u64) -> Self {
         self.at = self.at.plus_ms(ms);

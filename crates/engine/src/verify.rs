@@ -8,10 +8,45 @@ use domain::media::{Codec, Examined};
 use domain::observation::{
     Examination, IdentityMatch, Lookup, LookupFault, Observation, PublishFault,
 };
-use domain::{Decision, Input, Timestamp, TrackKey, library_path};
+use domain::score::Ppm;
+use domain::{Decision, Input, PeerId, RecordingId, SourceId, Timestamp, TrackKey, library_path};
 
 use crate::source;
 use crate::state::{State, TrackJob, TrackPhase};
+
+/// What is known of an assembled file and of what it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// The recording wanted.
+    pub recording: RecordingId,
+    /// The lowest score that proves one.
+    pub identity_least: Ppm,
+    /// What AcoustID named upon the input; nothing when the input is no such answer.
+    pub named: Vec<Named>,
+    /// The length wanted, in milliseconds.
+    pub expected_ms: Option<u64>,
+    /// The file's length, in milliseconds, once it was decoded.
+    pub actual_ms: Option<u64>,
+    /// Largest difference between the two, in milliseconds.
+    pub tolerance_ms: u64,
+    /// Who gave bytes of it.
+    pub givers: Vec<(SourceId, PeerId)>,
+}
+
+/// One answer of AcoustID, as it is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// The AcoustID track.
+    pub acoustid: AcoustId,
+    /// How alike the sounds are.
+    pub score: Ppm,
+    /// Whether that is enough.
+    pub is_near: bool,
+    /// Whether the recording wanted is among those it is linked to.
+    pub is_wanted: bool,
+    /// The first recording it is linked to.
+    pub recording: Option<RecordingId>,
+}
 
 pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decision> {
     let Input::Observation(seen) = input else { return Vec::new() };
@@ -109,9 +144,8 @@ fn judge(
         return Vec::new();
     };
     let Some(wanted) = target.tracks.get(usize::from(key.index)) else { return Vec::new() };
-    let near = |found: &&IdentityMatch| found.score >= state.run.policy.identity_least;
-    let proof = matches.iter().filter(near).find(|m| m.recordings.contains(&wanted.recording));
-    if let Some(proof) = proof {
+    let named = named(state, wanted.recording, matches);
+    if let Some(proof) = named.iter().find(|named| named.is_near && named.is_wanted) {
         return vec![Decision::TrackVerified {
             track: key,
             attempt: track.attempt,
@@ -120,12 +154,57 @@ fn judge(
             path: library_path::of(target, wanted, extension(music.profile.codec, track)),
         }];
     }
-    let other = matches.iter().filter(near).find_map(|m| Some((m.score, *m.recordings.first()?)));
+    let other = named
+        .iter()
+        .filter(|named| named.is_near)
+        .find_map(|named| Some((named.score, named.recording?)));
     let reason = match other {
         Some((score, found)) => Refusal::WrongRecording { found, score },
         None => Refusal::Unidentified,
     };
     refuse(state, key, track, digest, reason)
+}
+
+/// What is named, as it is judged.
+fn named(state: &State, wanted: RecordingId, matches: &[IdentityMatch]) -> Vec<Named> {
+    let named = |found: &IdentityMatch| Named {
+        acoustid: found.acoustid,
+        score: found.score,
+        is_near: found.score >= state.run.policy.identity_least,
+        is_wanted: found.recordings.contains(&wanted),
+        recording: found.recordings.first().copied(),
+    };
+    matches.iter().map(named).collect()
+}
+
+/// What was known of a track's file when it was accepted or refused upon `input`.
+pub(crate) fn evidence(state: &State, key: TrackKey, input: &Input) -> Option<Evidence> {
+    let target = state.job(key.job)?.target.as_ref()?;
+    let wanted = target.tracks.get(usize::from(key.index))?;
+    let track = state.track(key)?;
+    let (music, named) = match input {
+        Input::Observation(Observation::FileExamined {
+            outcome: Examination::Music(music),
+            ..
+        }) => (Some(music), Vec::new()),
+        Input::Observation(Observation::RecordingIdentified { matches, .. }) => {
+            (track.examined.as_ref(), named(state, wanted.recording, matches))
+        }
+        _ => (track.examined.as_ref(), Vec::new()),
+    };
+    Some(Evidence {
+        recording: wanted.recording,
+        identity_least: state.run.policy.identity_least,
+        named,
+        expected_ms: wanted.duration_ms,
+        actual_ms: music.map(|music| music.duration_ms),
+        tolerance_ms: state.run.policy.duration_tolerance_ms,
+        givers: track
+            .givers
+            .iter()
+            .filter_map(|id| Some((*id, track.source(*id)?.peer.clone())))
+            .collect(),
+    })
 }
 
 fn refuse(
