@@ -11,7 +11,7 @@ use eventlog::history::HistoryReader;
 use eventlog::{Log, OpenError};
 
 use crate::exit::Failure;
-use crate::log;
+use crate::{log, simulate};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -28,6 +28,8 @@ pub(crate) enum Command {
         #[arg(long)]
         job: Option<u32>,
     },
+    /// Let the core live in a simulated world in which things go wrong: exit code 6 when a law breaks
+    Simulate(simulate::Options),
 }
 
 /// Where events come from could not be read.
@@ -45,6 +47,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Verify { history } => verify(history),
         Command::Show { history, job } => show(history, job.map(JobId)),
+        Command::Simulate(options) => simulate::simulate(options),
     }
 }
 
