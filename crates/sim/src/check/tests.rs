@@ -9,6 +9,8 @@ use domain::{AssignmentId, Decision, Envelope, Event, Input, Policy, Seq, TrackK
 use super::{Broken, conserves, forgets_no_refusal, keeps_limits, of_the_log, replays};
 use crate::{fault, run};
 
+mod manners;
+
 /// A history by the laws, in which files are taken over, refused and published.
 fn good() -> Vec<Envelope> {
     let told = |log: &[Envelope]| {
