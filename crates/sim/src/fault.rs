@@ -92,7 +92,7 @@ pub enum Misfortune {
         /// So far.
         ms: u64,
     },
-    /// The next answer comes a second time.
+    /// The next answer of a service, the disk or a search comes a second time.
     AnswerTwice {
         /// So much later.
         after_ms: u64,

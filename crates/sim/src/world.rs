@@ -200,8 +200,11 @@ impl World {
             self.plan(at.plus_ms(by_ms), seen);
             return None;
         }
-        let twice = self.take(|what| matches!(what, Misfortune::AnswerTwice { .. }));
-        if let Some(Misfortune::AnswerTwice { after_ms }) = twice {
+        // Of a transfer it is for a liar to say things twice.
+        if network::assignment_of(&seen).is_none()
+            && let Some(Misfortune::AnswerTwice { after_ms }) =
+                self.take(|what| matches!(what, Misfortune::AnswerTwice { .. }))
+        {
             self.plan(at.plus_ms(after_ms), seen.clone());
         }
         Some(seen)

@@ -69,7 +69,10 @@ fn any(rng: &mut Rng) -> Misfortune {
         10 => Misfortune::StagingLost,
         11 => Misfortune::ClockBack { ms: rng.within(1, 600_000) },
         12 => Misfortune::ClockForward { ms: rng.within(1, 600_000) },
-        13 | 14 => Misfortune::AnswerTwice { after_ms: rng.within(1, 120_000) },
+        13 | 14 => {
+            let within = if rng.chance(60) { 15_000 } else { 120_000 };
+            Misfortune::AnswerTwice { after_ms: rng.within(1, within) }
+        }
         15 => Misfortune::AnswerLate { by_ms: rng.within(1, 120_000) },
         16 => Misfortune::AnswerLost,
         17 | 18 => Misfortune::PersonRetries,

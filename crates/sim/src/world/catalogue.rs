@@ -43,6 +43,11 @@ impl Catalogue {
     pub(super) fn new(rng: &mut Rng) -> Self {
         let tracks = rng.within(1, 7) as u16;
         let mut catalogue = Self { target: album(tracks), variants: Vec::new() };
+        // A title track is searched for in the words of its album.
+        if rng.chance(25) {
+            let target = &mut catalogue.target;
+            target.tracks[0].title.clone_from(&target.title);
+        }
         for track in 0..tracks {
             // The first variant of each track is right, so that an honest source can exist.
             for number in 0..rng.within(1, 4) {

@@ -149,7 +149,7 @@ impl World {
                     Some(fault) => Observation::ExamineFailed { track, attempt, fault },
                     None => self.disk.examine(&self.catalogue, track, attempt, size),
                 };
-                self.plan(at.plus_ms(rng.within(20, 400)), seen);
+                self.plan(at.plus_ms(rng.within(20, 8_000)), seen);
             }
             Effect::Publish { track, attempt, path, .. } => {
                 self.mislay(track, attempt);

@@ -220,7 +220,10 @@ impl World {
                 digest,
                 elapsed_ms,
             };
-            self.plan(now, arrived(assignment, piece));
+            // A liar's last cell may be longer than its file.
+            let longer = fate == Fate::Babbles && stop == size && rng.chance(30);
+            let told = ByteRange { end: stop + u64::from(longer), ..piece };
+            self.plan(now, arrived(assignment, told));
             if fate == Fate::Babbles && rng.chance(30) {
                 // A late copy under a number that was never assigned, or bytes that do not come next.
                 let stray = if rng.chance(70) {
