@@ -176,10 +176,10 @@ impl<'a> Manners<'a> {
                 self.out.remove(&(*track, *source));
                 self.failures.remove(&(*track, *source));
             }
-            Decision::LookupPlanned { lookup } => {
-                if self.deferred.remove(lookup).is_some_and(|until| until > at) {
-                    return Err(format!("{lookup:?} is asked for before its wait is over"));
-                }
+            Decision::LookupPlanned { lookup }
+                if self.deferred.remove(lookup).is_some_and(|until| until > at) =>
+            {
+                return Err(format!("{lookup:?} is asked for before its wait is over"));
             }
             Decision::LookupDeferred { lookup, until, .. } => {
                 let least = self.policy.lookup_retry_ms.max(self.asked_wait_ms);

@@ -108,10 +108,8 @@ impl Memory {
                     return Err(format!("{track} is verified with a refused file"));
                 }
             }
-            Decision::TrackCompleted { track, .. } => {
-                if !self.completed.insert(*track) {
-                    return Err(format!("{track} is completed twice"));
-                }
+            Decision::TrackCompleted { track, .. } if !self.completed.insert(*track) => {
+                return Err(format!("{track} is completed twice"));
             }
             Decision::JobCompleted { job } => {
                 if let Some((track, _)) =
