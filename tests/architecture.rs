@@ -25,7 +25,7 @@ const EDGES: [(&str, &[&str]); 14] = [
         &["api", "audio", "domain", "engine", "eventlog", "metadata", "projections", "soulseek"],
     ),
     ("loopback", &["audio", "domain", "soulseek"]),
-    ("reprise", &["api", "domain", "eventlog", "loopback", "node", "replay"]),
+    ("reprise", &["api", "domain", "eventlog", "loopback", "node", "replay", "sim"]),
     ("reprise-tests", &[]),
 ];
 

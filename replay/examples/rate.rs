@@ -4,14 +4,12 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use domain::Policy;
-
 fn main() {
     let lives: u64 = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(300);
     let (mut events, mut lived, mut verified) = (0u64, Duration::ZERO, Duration::ZERO);
     for seed in 0..lives {
         let start = Instant::now();
-        let life = sim::run::run(seed, Policy::default(), 1);
+        let life = sim::run::run(seed, &sim::fault::drawn(seed));
         lived += start.elapsed();
         events += life.log.len() as u64;
         let start = Instant::now();

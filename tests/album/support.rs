@@ -195,9 +195,7 @@ pub(crate) fn recorded(dir: &Path) -> Vec<Envelope> {
 /// Everything that must be true of a real history, too.
 pub(crate) fn obeys_the_laws(log: &[Envelope], policy: &Policy) {
     sim::check::replays(log).unwrap();
-    sim::check::conserves(log).unwrap();
-    sim::check::keeps_limits(log, policy).unwrap();
-    sim::check::forgets_no_refusal(log).unwrap();
+    sim::check::of_the_log(log, policy).unwrap();
 }
 
 /// The music files below a folder, relative to it, in order.

@@ -19,7 +19,7 @@ use engine::{Engine, VERSION};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::Union;
-use sim::{check, run};
+use sim::{check, fault, run};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..Default::default() })]
@@ -43,7 +43,7 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any_change()), 1..40),
     ) {
         let policy = Policy::default();
-        let mut inputs: Vec<(Input, Timestamp)> = run::run(seed, policy, 2)
+        let mut inputs: Vec<(Input, Timestamp)> = run::run(seed, &fault::drawn(seed))
             .log
             .into_iter()
             .filter_map(|envelope| match envelope.event {
@@ -90,8 +90,9 @@ fn obeys(inputs: Vec<(Input, Timestamp)>, policy: Policy) -> Result<(), TestCase
         }
         let _ = (engine.resume(), engine.deadline());
     }
-    check::replays(&log).map_err(TestCaseError::fail)?;
-    check::keeps_limits(&log, &policy).map_err(TestCaseError::fail)?;
+    let fail = |broken: check::Broken| TestCaseError::fail(broken.to_string());
+    check::replays(&log).map_err(fail)?;
+    check::keeps_limits(&log, &policy).map_err(fail)?;
     let mut recovered = Engine::new();
     for envelope in &log {
         recovered.recover(envelope);

@@ -12,7 +12,7 @@ Exit codes:
   3  no such thing
   4  the node cannot be reached
   5  a log is damaged
-  6  verification failed: a replay diverged, or an album was not verified
+  6  verification failed: a replay diverged, an album was not verified, or a law was broken
   7  refused";
 
 /// A failure with an exit code of its own.

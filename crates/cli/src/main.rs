@@ -10,6 +10,7 @@ mod paste;
 mod progress;
 mod replay;
 mod serve;
+mod simulate;
 mod soak;
 
 use std::net::SocketAddr;

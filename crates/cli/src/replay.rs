@@ -12,6 +12,8 @@ use domain::{JobId, Seq};
 
 use source::{open, unread};
 
+use crate::simulate;
+
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Decide everything again and compare: exit code 6 at the first difference
@@ -64,6 +66,8 @@ pub(crate) enum Command {
         /// The decision's event
         decision: u64,
     },
+    /// Let the core live in a simulated world in which things go wrong: exit code 6 when a law breaks
+    Simulate(simulate::Options),
 }
 
 pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
@@ -76,6 +80,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
             travel::diff(history, Seq(*first), Seq(*second))
         }
         Command::Why { history, decision } => travel::why(history, Seq(*decision)),
+        Command::Simulate(options) => simulate::simulate(options),
     }
 }
 

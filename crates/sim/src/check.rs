@@ -1,32 +1,140 @@
-//! What must be true of any history, read from the log alone and apart from the code that wrote it.
+//! What must be true of any history, read from the log alone and apart from the code that wrote it;
+//! and of a whole life, whose world knows the truth. Each law has its file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use domain::chunk::Digest;
-use domain::decision::Decision;
-use domain::observation::Observation;
-use domain::{
-    AssignmentId, Envelope, Event, Input, JobId, PeerId, Policy, RecordingId, Timestamp, TrackKey,
-};
+use domain::{Envelope, Event, Policy, Seq};
 use engine::Engine;
 
+use crate::run::{BEGINNING, Life};
 use files::Files;
 
+pub use etiquette::keeps_etiquette;
+pub use limits::keeps_limits;
+pub use memory::forgets_no_refusal;
+pub use proof::accepts_only_proof;
+
+mod etiquette;
 mod files;
+mod limits;
+mod memory;
+mod proof;
 
 #[cfg(test)]
 mod tests;
+
+/// What must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Law {
+    /// Nothing panics.
+    NoPanic,
+    /// Nothing is done again and again for nothing.
+    Rest,
+    /// What is recovered from the log is what was lived.
+    Recovery,
+    /// [`replays`].
+    Replay,
+    /// [`conserves`].
+    Conservation,
+    /// [`keeps_limits`].
+    Limits,
+    /// [`keeps_etiquette`].
+    Etiquette,
+    /// [`forgets_no_refusal`].
+    Memory,
+    /// [`accepts_only_proof`].
+    Proof,
+    /// [`completes`].
+    Liveness,
+    /// [`leaves_nothing`].
+    Tidiness,
+}
+
+impl fmt::Display for Law {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoPanic => "no panic",
+            Self::Rest => "rest",
+            Self::Recovery => "recovery",
+            Self::Replay => "replay",
+            Self::Conservation => "conservation",
+            Self::Limits => "limits",
+            Self::Etiquette => "etiquette",
+            Self::Memory => "memory",
+            Self::Proof => "proof",
+            Self::Liveness => "liveness",
+            Self::Tidiness => "tidiness",
+        })
+    }
+}
+
+/// A law that does not hold, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Which.
+    pub law: Law,
+    /// The event at which it shows.
+    pub seq: Seq,
+    /// How.
+    pub words: String,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is broken at event {}: {}", self.law, self.seq, self.words)
+    }
+}
+
+impl std::error::Error for Broken {}
+
+/// All laws.
+///
+/// # Errors
+/// The first that does not hold.
+pub fn all(life: &Life) -> Result<(), Broken> {
+    if let Some(broken) = &life.broken {
+        return Err(broken.clone());
+    }
+    replays(&life.log)?;
+    of_the_log(&life.log, &life.policy)?;
+    completes(life)?;
+    leaves_nothing(life)
+}
+
+/// The laws that a log is judged by without stepping it again.
+///
+/// # Errors
+/// The first that does not hold.
+pub fn of_the_log(log: &[Envelope], policy: &Policy) -> Result<(), Broken> {
+    conserves(log)?;
+    keeps_limits(log, policy)?;
+    keeps_etiquette(log, policy)?;
+    forgets_no_refusal(log)?;
+    accepts_only_proof(log, policy)
+}
+
+/// Asks for each event of a log whether it is by a law.
+fn each<'a>(
+    law: Law,
+    log: &'a [Envelope],
+    mut is_wrong: impl FnMut(&'a Envelope) -> Result<(), String>,
+) -> Result<(), Broken> {
+    log.iter().try_for_each(|envelope| {
+        is_wrong(envelope).map_err(|words| Broken { law, seq: envelope.seq, words })
+    })
+}
 
 /// Replay: stepping the recorded inputs yields the recorded decisions.
 ///
 /// # Errors
 /// The first step that differs.
-pub fn replays(log: &[Envelope]) -> Result<(), String> {
+pub fn replays(log: &[Envelope]) -> Result<(), Broken> {
     let mut engine = Engine::new();
     let mut rest = log.iter().peekable();
     while let Some(entered) = rest.next() {
         let Event::Input(input) = &entered.event else {
-            return Err(format!("{} is a decision without an input", entered.seq));
+            let words = "a decision without an input".to_owned();
+            return Err(Broken { law: Law::Replay, seq: entered.seq, words });
         };
         let mut recorded = vec![entered.event.clone()];
         while let Some(next) = rest.next_if(|next| next.cause == entered.seq) {
@@ -34,10 +142,8 @@ pub fn replays(log: &[Envelope]) -> Result<(), String> {
         }
         let step = engine.step(input.clone(), entered.at);
         if step.events != recorded {
-            return Err(format!(
-                "at {}: recorded {recorded:#?}, replayed {:#?}",
-                entered.seq, step.events
-            ));
+            let words = format!("recorded {recorded:#?}, replayed {:#?}", step.events);
+            return Err(Broken { law: Law::Replay, seq: entered.seq, words });
         }
     }
     Ok(())
@@ -50,141 +156,43 @@ pub fn replays(log: &[Envelope]) -> Result<(), String> {
 ///
 /// # Errors
 /// The first violation.
-pub fn conserves(log: &[Envelope]) -> Result<(), String> {
+pub fn conserves(log: &[Envelope]) -> Result<(), Broken> {
     let mut files = Files::default();
-    log.iter().try_for_each(|Envelope { seq, event, .. }| {
-        files.take(event).map_err(|wrong| format!("{seq}: {wrong}"))
-    })
+    each(Law::Conservation, log, |envelope| files.take(&envelope.event))
 }
 
-/// Limits: open assignments and searches stay within policy at every moment.
+/// Liveness: the job is completed, with the right files, since one honest peer has them all.
 ///
 /// # Errors
-/// The first violation.
-pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), String> {
-    let mut open: BTreeMap<AssignmentId, (PeerId, TrackKey)> = BTreeMap::new();
-    let mut searches = BTreeMap::new();
-    let mut sent = Vec::new();
-    let mut asked: BTreeMap<&str, (Timestamp, JobId)> = BTreeMap::new();
-    for Envelope { seq, at, event, .. } in log {
-        match event {
-            Event::Decision(Decision::RangeAssigned { assignment, peer, track, .. }) => {
-                if open.values().any(|(_, other)| other == track) {
-                    return Err(format!("{seq}: two sources at once for {track}"));
-                }
-                open.insert(*assignment, (peer.clone(), *track));
-                let with_peer = open.values().filter(|(other, _)| other == peer).count();
-                if with_peer > policy.transfers_per_peer as usize
-                    || open.len() > policy.transfers as usize
-                {
-                    return Err(format!("{seq}: {with_peer} with {peer}, {} in all", open.len()));
-                }
-            }
-            Event::Decision(Decision::AssignmentCut { assignment, .. }) => {
-                open.remove(assignment);
-            }
-            Event::Decision(Decision::PeerRested { peer, until, .. })
-                if *until < at.plus_ms(policy.peer_rest_ms) =>
-            {
-                return Err(format!("{seq}: {peer} failed and is left no rest"));
-            }
-            Event::Decision(
-                Decision::FileAssembled { track, .. } | Decision::AttemptDropped { track, .. },
-            ) => open.retain(|_, (_, other)| other != track),
-            Event::Decision(Decision::SearchPlanned { job, search, query, .. }) => {
-                if let Some((before, of)) = asked.insert(query, (*at, *job))
-                    && of == *job
-                    && at.ms_since(before)
-                        < policy.search_again_least_ms.min(policy.search_repeat_ms)
-                {
-                    return Err(format!("{seq}: the query {query:?} is repeated too soon"));
-                }
-                searches.insert(*search, *job);
-                sent.retain(|t| at.ms_since(*t) < policy.search_window_ms);
-                sent.push(*at);
-                if searches.len() > policy.searches_in_flight as usize
-                    || sent.len() > policy.searches_per_window as usize
-                {
-                    return Err(format!("{seq}: {} searches, {} sent", searches.len(), sent.len()));
-                }
-            }
-            Event::Input(Input::Observation(Observation::SearchEnded { search, .. })) => {
-                searches.remove(search);
-            }
-            Event::Decision(
-                Decision::JobCancelled { job }
-                | Decision::JobFailed { job, .. }
-                | Decision::JobCompleted { job },
-            ) => searches.retain(|_, of| of != job),
-            _ => {}
+/// What is missing.
+pub fn completes(life: &Life) -> Result<(), Broken> {
+    let seq = Seq(life.log.len() as u64);
+    let broken = |words| Broken { law: Law::Liveness, seq, words };
+    if !life.is_completed() {
+        let hours = life.now.ms_since(BEGINNING) / 3_600_000;
+        return Err(broken(format!("the job is not completed after {hours} h")));
+    }
+    let tracks =
+        life.engine.state().jobs.values().next_back().into_iter().flat_map(|job| &job.tracks);
+    for path in tracks.map(|track| track.path.as_deref().unwrap_or_default()) {
+        if !life.world.is_right(path) {
+            return Err(broken(format!("{path:?} is not what it is called")));
         }
     }
     Ok(())
 }
 
-/// Memory: what was refused for a recording is never accepted for it, and what is completed is never
-/// fetched again.
+/// Tidiness: when all is done, nothing is left in staging.
 ///
 /// # Errors
-/// The first violation.
-pub fn forgets_no_refusal(log: &[Envelope]) -> Result<(), String> {
-    let mut recordings: BTreeMap<TrackKey, RecordingId> = BTreeMap::new();
-    // Without a recording: right for nothing.
-    let mut refused: BTreeSet<(Option<RecordingId>, Digest)> = BTreeSet::new();
-    let mut examined: BTreeMap<(TrackKey, u16), Digest> = BTreeMap::new();
-    let mut completed = BTreeSet::new();
-    for Envelope { seq, event, .. } in log {
-        match event {
-            Event::Input(Input::Observation(Observation::ReleaseFetched { job, target })) => {
-                for (index, track) in (0u16..).zip(&target.tracks) {
-                    recordings.insert(TrackKey { job: *job, index }, track.recording);
-                }
-            }
-            Event::Decision(Decision::ReleaseReused { job, from }) => {
-                let known: Vec<_> = recordings
-                    .range(
-                        TrackKey { job: *from, index: 0 }..=TrackKey {
-                            job: *from,
-                            index: u16::MAX,
-                        },
-                    )
-                    .map(|(track, recording)| (TrackKey { job: *job, ..*track }, *recording))
-                    .collect();
-                recordings.extend(known);
-            }
-            Event::Input(Input::Observation(Observation::FileExamined {
-                track,
-                attempt,
-                digest,
-                ..
-            })) => {
-                examined.insert((*track, *attempt), *digest);
-            }
-            Event::Decision(Decision::TrackRefused { track, digest, reason, .. }) => {
-                let about = recordings.get(track).map(|recording| reason.about(*recording));
-                refused.extend(about.map(|about| (about, *digest)));
-            }
-            Event::Decision(Decision::TrackVerified { track, attempt, .. }) => {
-                let Some((recording, digest)) =
-                    recordings.get(track).zip(examined.get(&(*track, *attempt)))
-                else {
-                    return Err(format!("{seq}: {track} is verified and was not examined"));
-                };
-                let is_refused = |about| refused.contains(&(about, *digest));
-                if is_refused(None) || is_refused(Some(*recording)) {
-                    return Err(format!("{seq}: {track} is verified with a refused file"));
-                }
-            }
-            Event::Decision(Decision::TrackCompleted { track, .. })
-                if !completed.insert(*track) =>
-            {
-                return Err(format!("{seq}: {track} is completed twice"));
-            }
-            Event::Decision(Decision::RangeAssigned { track, .. }) if completed.contains(track) => {
-                return Err(format!("{seq}: {track} is fetched again"));
-            }
-            _ => {}
-        }
+/// How much is left.
+pub fn leaves_nothing(life: &Life) -> Result<(), Broken> {
+    match life.world.staged() {
+        0 => Ok(()),
+        left => Err(Broken {
+            law: Law::Tidiness,
+            seq: Seq(life.log.len() as u64),
+            words: format!("{left} staged files are left"),
+        }),
     }
-    Ok(())
 }

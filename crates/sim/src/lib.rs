@@ -1,11 +1,16 @@
 //! A seeded world in virtual time that answers effects with observations: peers that are slow, die,
 //! stall, lie, deny or change; services that fail; processes that crash. It has no sockets and no
-//! clock, so one seed gives one history.
+//! clock, and what goes wrong is a list, so one seed and its faults give one history.
 //!
-//! [`run::run`] lets the real engine live in a [`world::World`]; [`check`] holds what must be true of
-//! any history, written apart from the code it checks.
+//! [`run::run`] lets the real engine live in a [`world::World`] through its [`fault::Fault`]s;
+//! [`check`] holds what must be true of any history, written apart from the code it checks;
+//! [`shrink`] finds the few faults that a broken law needs.
 
 pub mod check;
+pub mod fault;
 pub mod rng;
 pub mod run;
+pub mod shrink;
 pub mod world;
+
+mod clock;

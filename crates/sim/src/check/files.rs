@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::chunk::Digest;
+use domain::chunk::{Digest, OVERLAP_BYTES};
 use domain::{AssignmentId, ByteRange, Decision, Event, Input, JobId, Observation, TrackKey};
 
 /// What is wrong with bytes for a file that is gathered no more.
@@ -16,6 +16,8 @@ pub(super) struct Files {
     open: BTreeMap<AssignmentId, (TrackKey, u16)>,
     arrived: BTreeSet<(AssignmentId, ByteRange, Digest)>,
     cancelled: BTreeSet<JobId>,
+    /// Open assignments whose source was seen to have another file.
+    contradicted: BTreeSet<AssignmentId>,
 }
 
 /// The file of one attempt.
@@ -42,7 +44,17 @@ enum Stage {
 impl Files {
     /// Takes the next event; says what is wrong with it.
     pub(super) fn take(&mut self, event: &Event) -> Result<(), String> {
+        if let Event::Input(_) = event {
+            self.settled()?;
+        }
         match event {
+            Event::Input(Input::Observation(Observation::OverlapCompared {
+                assignment,
+                equal: false,
+                ..
+            })) if self.open.contains_key(assignment) => {
+                self.contradicted.insert(*assignment);
+            }
             Event::Input(Input::Observation(Observation::ChunkArrived {
                 assignment,
                 range,
@@ -71,9 +83,27 @@ impl Files {
         Ok(())
     }
 
+    /// Before the next input: what the last step should have ended has ended.
+    fn settled(&self) -> Result<(), String> {
+        if let Some(assignment) = self.contradicted.iter().find(|it| self.open.contains_key(it)) {
+            return Err(format!("assignment {assignment} goes on with another file"));
+        }
+        let whole = |(_, file): &(&(TrackKey, u16), &File)| {
+            file.stage == Stage::Partial && file.size > 0 && file.held == file.size
+        };
+        match self.of.iter().find(whole) {
+            Some(((track, _), _)) if !self.cancelled.contains(&track.job) => {
+                Err(format!("{track} is whole and not examined"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn decided(&mut self, decision: &Decision) -> Result<(), String> {
         match decision {
-            Decision::RangeAssigned { assignment, track, attempt, size, range, .. } => {
+            Decision::RangeAssigned {
+                assignment, track, attempt, size, range, overlap, ..
+            } => {
                 let fresh = File { size: *size, held: 0, stage: Stage::Partial };
                 self.of.entry((*track, *attempt)).or_insert(fresh);
                 let file = self.file(*track, *attempt, &Stage::Partial, PAST)?;
@@ -85,6 +115,9 @@ impl Files {
                         "{range} is asked for with {} B held of {}",
                         file.held, file.size
                     ));
+                }
+                if *overlap != file.held.min(OVERLAP_BYTES) {
+                    return Err(format!("{overlap} B are to prove {} B held", file.held));
                 }
                 self.open.insert(*assignment, (*track, *attempt));
             }

@@ -1,0 +1,112 @@
+//! How much may be under way at once, and how often is searched.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::decision::Decision;
+use domain::observation::Observation;
+use domain::{AssignmentId, Envelope, Event, Input, JobId, PeerId, Policy, Timestamp, TrackKey};
+
+use super::{Broken, Law, each};
+
+/// Limits: open assignments and searches stay within policy at every moment.
+///
+/// # Errors
+/// The first violation.
+pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), Broken> {
+    let mut open: BTreeMap<AssignmentId, (PeerId, TrackKey)> = BTreeMap::new();
+    let mut searches = BTreeMap::new();
+    let mut sent: Vec<Timestamp> = Vec::new();
+    let mut asked: BTreeMap<&str, (Timestamp, JobId)> = BTreeMap::new();
+    each(Law::Limits, log, |Envelope { at, event, .. }| {
+        match event {
+            Event::Decision(Decision::RangeAssigned { assignment, peer, track, .. }) => {
+                if open.values().any(|(_, other)| other == track) {
+                    return Err(format!("two sources at once for {track}"));
+                }
+                open.insert(*assignment, (peer.clone(), *track));
+                let with_peer = open.values().filter(|(other, _)| other == peer).count();
+                if with_peer > policy.transfers_per_peer as usize
+                    || open.len() > policy.transfers as usize
+                {
+                    return Err(format!("{with_peer} with {peer}, {} in all", open.len()));
+                }
+            }
+            Event::Decision(Decision::AssignmentCut { assignment, .. }) => {
+                open.remove(assignment);
+            }
+            Event::Decision(
+                Decision::FileAssembled { track, .. } | Decision::AttemptDropped { track, .. },
+            ) => open.retain(|_, (_, other)| other != track),
+            // What is open is sent again by a new run.
+            Event::Input(Input::Observation(Observation::NodeStarted { .. })) => {
+                sent.extend(searches.keys().map(|_| *at));
+            }
+            Event::Decision(Decision::SearchPlanned { job, search, query, .. }) => {
+                if let Some((before, of)) = asked.insert(query, (*at, *job))
+                    && of == *job
+                    && at.ms_since(before)
+                        < policy.search_again_least_ms.min(policy.search_repeat_ms)
+                {
+                    return Err(format!("the query {query:?} is repeated too soon"));
+                }
+                searches.insert(*search, *job);
+                sent.retain(|t| at.ms_since(*t) < policy.search_window_ms);
+                sent.push(*at);
+                if searches.len() > policy.searches_in_flight as usize
+                    || sent.len() > policy.searches_per_window as usize
+                {
+                    return Err(format!("{} searches, {} sent", searches.len(), sent.len()));
+                }
+            }
+            Event::Input(Input::Observation(Observation::SearchEnded { search, .. })) => {
+                searches.remove(search);
+            }
+            Event::Decision(
+                Decision::JobCancelled { job }
+                | Decision::JobFailed { job, .. }
+                | Decision::JobCompleted { job },
+            ) => searches.retain(|_, of| of != job),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    stops(log)
+}
+
+/// Nothing is fetched for a job that is held or over.
+fn stops(log: &[Envelope]) -> Result<(), Broken> {
+    let mut open: BTreeMap<AssignmentId, TrackKey> = BTreeMap::new();
+    let mut stopped = BTreeSet::new();
+    each(Law::Limits, log, |envelope| {
+        match &envelope.event {
+            // The step before is over, and what it should have cut is cut.
+            Event::Input(_) => {
+                if let Some(track) = open.values().find(|track| stopped.contains(&track.job)) {
+                    return Err(format!("{track} is still fetched for a job that has stopped"));
+                }
+            }
+            Event::Decision(Decision::RangeAssigned { assignment, track, .. }) => {
+                open.insert(*assignment, *track);
+            }
+            Event::Decision(Decision::AssignmentCut { assignment, .. }) => {
+                open.remove(assignment);
+            }
+            Event::Decision(
+                Decision::FileAssembled { track, .. } | Decision::AttemptDropped { track, .. },
+            ) => open.retain(|_, other| other != track),
+            Event::Decision(
+                Decision::JobHeld { job, .. }
+                | Decision::JobCancelled { job }
+                | Decision::JobFailed { job, .. }
+                | Decision::JobCompleted { job },
+            ) => {
+                stopped.insert(*job);
+            }
+            Event::Decision(Decision::JobResumed { job, .. }) => {
+                stopped.remove(job);
+            }
+            Event::Decision(_) => {}
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,30 @@
+//! `reprise replay simulate`: what it says of lives that obey, and of faults it does not understand.
+
+use super::{code, errors, run, text};
+
+#[test]
+fn lives_obey_and_the_last_one_is_a_history_that_replays() {
+    let dir = tempfile::tempdir().unwrap();
+    let (faults, out) = (dir.path().join("faults"), dir.path().join("life.history"));
+    std::fs::write(&faults, "0 peer-lies 0\n5 crash after-effects 1 # early\n9 disk-full\n")
+        .unwrap();
+    let simulate = ["replay", "simulate", "--seed", "40", "--lives", "3"];
+    let output = run(&[&simulate[..], &["--faults", text(&faults), "--out", text(&out)]].concat());
+    assert_eq!(code(&output), 0, "{}", errors(&output));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("3 lives obey every law") && said.contains(" 3 crashes"), "{said}");
+    let output = run(&["replay", "verify", text(&out)]);
+    assert_eq!(code(&output), 0, "{}", errors(&output));
+}
+
+#[test]
+fn faults_that_are_not_there_or_not_understood_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let faults = dir.path().join("faults");
+    let output = run(&["replay", "simulate", "--faults", text(&faults)]);
+    assert_eq!(code(&output), 3);
+    std::fs::write(&faults, "soon earthquake\n").unwrap();
+    let output = run(&["replay", "simulate", "--faults", text(&faults)]);
+    assert_eq!(code(&output), 2);
+    assert!(errors(&output).contains("line 1 is no fault"), "{}", errors(&output));
+}
