@@ -7,4 +7,6 @@ mod follow;
 mod history;
 mod jobs;
 mod laws;
+mod letter;
+mod rebuild;
 mod trace;
