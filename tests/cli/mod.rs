@@ -1,5 +1,7 @@
 //! The command line as a person or a script meets it: what it prints and its exit codes.
 
+mod views;
+
 use std::fs::File;
 use std::io::BufWriter;
 use std::net::SocketAddr;
