@@ -60,17 +60,21 @@ impl Generations {
         self.drop(self.number()?.saturating_add(1))
     }
 
-    /// Has another one answer from the next start on. One key changes, and not before all rows of the
-    /// new one are on the disk.
-    pub(crate) fn point_at(&self, generation: &Generation) -> Result<(), TableError> {
+    /// Returns when everything written before is on the disk: what [`Self::point_at`] must come after.
+    pub(crate) fn flush(&self) -> Result<(), TableError> {
         self.db.flush()?;
+        Ok(())
+    }
+
+    /// Has another one answer from the next start on, by one key.
+    pub(crate) fn point_at(&self, generation: &Generation) -> Result<(), TableError> {
         self.pointers.insert(self.view, &generation.number.to_le_bytes())?;
         Ok(())
     }
 
     /// Drops one that is out of service, once it is on the disk that it is.
     pub(crate) fn retire(&self, generation: &Generation) -> Result<(), TableError> {
-        self.db.flush()?;
+        self.flush()?;
         self.drop(generation.number)
     }
 
@@ -134,6 +138,7 @@ mod tests {
         assert_eq!(key(&again.serving().unwrap()).unwrap(), "old");
         assert!(again.has_next().unwrap(), "what is folded is gone on with");
 
+        again.flush().unwrap();
         again.point_at(&again.next().unwrap()).unwrap();
         let again = Generations::open(&db, "view").unwrap();
         assert_eq!(key(&again.serving().unwrap()).unwrap(), "new");

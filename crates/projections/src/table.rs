@@ -275,6 +275,8 @@ impl Table {
 
     /// Has the rows beside these answer, for all readers at once, and drops these.
     pub(crate) fn switch_to(&self, beside: &Self) -> Result<(), TableError> {
+        // Outside the lock, because readers need not wait for the disk.
+        self.generations.flush()?;
         let (old, seq) = {
             let mut serving = self.write();
             let new = beside.read().clone();

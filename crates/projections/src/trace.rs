@@ -204,15 +204,13 @@ fn fold(draft: &mut Draft<'_>, envelope: &Envelope) -> Result<(), TableError> {
     // The cause may name no job (an AddJob, a deadline) and still be the answer to "why".
     let mut added = 0;
     for seq in [envelope.cause, envelope.seq] {
-        // What this program does not understand cannot be shown either.
-        if draft.is_set_aside(seq)? {
+        let key = key(EVENT, job, &seq.0.to_be_bytes());
+        // A cause that this program does not understand cannot be shown.
+        if draft.is_marked(&key)? || (seq != envelope.seq && draft.is_set_aside(seq)?) {
             continue;
         }
-        let key = key(EVENT, job, &seq.0.to_be_bytes());
-        if !draft.is_marked(&key)? {
-            draft.mark(&key);
-            added += 1;
-        }
+        draft.mark(&key);
+        added += 1;
     }
     count(draft, job, |counts| counts.events += added)?;
     match &envelope.event {
