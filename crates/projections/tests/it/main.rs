@@ -6,6 +6,7 @@
 mod follow;
 mod history;
 mod jobs;
+mod kill;
 mod laws;
 mod letter;
 mod rebuild;

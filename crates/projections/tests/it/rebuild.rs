@@ -17,13 +17,13 @@ use proptest::prelude::*;
 
 use crate::history::{added, append, fetched, generated, started};
 
-const THIS: u32 = Jobs::VERSION;
+pub const THIS: u32 = Jobs::VERSION;
 const NEXT: u32 = THIS + 1;
 const LONG: Duration = Duration::from_secs(60);
 
 /// The jobs as another version of the program folds them, which can read rows of versions from `SINCE`
 /// on and takes every event for `later` than it was. It dies after a number of commits.
-struct Other<const VERSION: u32, const SINCE: u32> {
+pub struct Other<const VERSION: u32, const SINCE: u32> {
     jobs: Jobs,
     later: u64,
     commit: usize,
@@ -35,7 +35,7 @@ impl<const VERSION: u32, const SINCE: u32> Other<VERSION, SINCE> {
         Self::mortal(jobs, later, 512, usize::MAX)
     }
 
-    fn mortal(jobs: Jobs, later: u64, commit: usize, commits: usize) -> Self {
+    pub fn mortal(jobs: Jobs, later: u64, commit: usize, commits: usize) -> Self {
         Self { jobs, later, commit, commits_left: Arc::new(AtomicUsize::new(commits)) }
     }
 }
@@ -69,10 +69,10 @@ impl<const VERSION: u32, const SINCE: u32> Projection for Other<VERSION, SINCE> 
     }
 }
 
-type Everything = BTreeMap<Seq, AsOf<Vec<JobView>>>;
+pub type Everything = BTreeMap<Seq, AsOf<Vec<JobView>>>;
 
 /// The jobs as they are after each event.
-fn after_each_event(dir: &Path, reader: &Reader, later: u64) -> Everything {
+pub fn after_each_event(dir: &Path, reader: &Reader, later: u64) -> Everything {
     let store = Store::open(dir).unwrap();
     let (jobs, view) = Jobs::open(&store).unwrap();
     let mut jobs = Other::<THIS, THIS>::new(jobs, later);
