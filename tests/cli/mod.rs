@@ -2,6 +2,7 @@
 
 mod replay;
 mod simulate;
+mod views;
 
 use std::fs::File;
 use std::io::BufWriter;

@@ -1,6 +1,6 @@
 //! What can be asked for. A mutation turns its arguments into a [`Command`] and its receipt into an
 //! answer; what the engine refuses is an answer too. An answer is given once what was asked is durable
-//! and whoever reads next sees it.
+//! and whoever reads next sees it. What is asked of a view is no command: it changes no event.
 
 use async_graphql::{Context, ID, Object, Result};
 use domain::decision::CommandRefusal;
@@ -10,8 +10,10 @@ use crate::error::{bad_input, internal, not_ready};
 use crate::inbox::Receipt;
 use crate::object::{
     AddJobResult, CommandRefused, Duplicate, InvalidReference, JobCommandResult, JobReceipt,
+    Projection,
 };
-use crate::state::{Advances, ApiState, reach};
+use crate::scalar::Seq;
+use crate::state::{Advances, ApiState, reach, read};
 
 /// What can be asked for.
 pub(crate) struct Mutation;
@@ -50,6 +52,33 @@ impl Mutation {
     async fn retry_job(&self, context: &Context<'_>, id: ID) -> Result<JobCommandResult> {
         let job = job_id(&id)?;
         Ok(outcome(job, &ask(context, Command::RetryJob { job }).await?))
+    }
+
+    /// Folds a read model anew from the first event on, and so tries its dead letters again. What is
+    /// there answers until that is done; see its state.
+    async fn rebuild_projection(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The read model's name.")] name: String,
+    ) -> Result<Projection> {
+        let follower = context.data::<ApiState>()?.follower(&name)?;
+        follower.rebuild();
+        Ok(read(move || follower.status()).await?.into())
+    }
+
+    /// Acknowledges that a read model goes on without an event.
+    async fn skip_dead_letter(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The read model's name.")] projection: String,
+        #[graphql(desc = "The event's position.")] seq: Seq,
+    ) -> Result<Projection> {
+        let follower = context.data::<ApiState>()?.follower(&projection)?;
+        let letters = follower.letters();
+        if !read(move || letters.acknowledge(seq.into())).await? {
+            return Err(bad_input(format!("event {} is no dead letter of {projection}", seq.0)));
+        }
+        Ok(read(move || follower.status()).await?.into())
     }
 }
 

@@ -10,6 +10,7 @@ mod source;
 
 mod event;
 mod node_status;
+mod projection;
 
 mod command_refused;
 mod duplicate;
@@ -30,6 +31,7 @@ pub(crate) use job::Job;
 pub(crate) use job_receipt::JobReceipt;
 pub(crate) use job_summary::JobSummary;
 pub(crate) use node_status::NodeStatus;
+pub(crate) use projection::{DeadLetter, Projection};
 pub(crate) use refused_file::RefusedFile;
 pub(crate) use release_reference::ReleaseReference;
 pub(crate) use source::Source;

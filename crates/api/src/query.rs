@@ -4,11 +4,13 @@
 use async_graphql::connection::{Connection, Edge, EmptyFields};
 use async_graphql::{Context, ID, Object, Result};
 use domain::JobId;
+use projections::Control;
 
 use crate::error::bad_input;
 use crate::mutation::job_id;
 use crate::object::{
-    Event, InvalidReference, Job, JobSummary, ListPosition, NodeStatus, ReleaseReference, Target,
+    DeadLetter, Event, InvalidReference, Job, JobSummary, ListPosition, NodeStatus, Projection,
+    ReleaseReference, Target,
 };
 use crate::scalar::Seq;
 use crate::state::{Advances, ApiState, reach, read};
@@ -94,6 +96,32 @@ impl Query {
         let view = state.jobs.clone();
         let found = read(move || view.node()).await?;
         Ok(found.value.map(|node| NodeStatus::new(found.seq, &state.log, node)))
+    }
+
+    /// The read models that everything here is answered from.
+    async fn projections(&self, context: &Context<'_>) -> Result<Vec<Projection>> {
+        let followers = context.data::<ApiState>()?.followers.clone();
+        let statuses = read(move || {
+            followers.iter().map(Control::status).collect::<std::result::Result<Vec<_>, _>>()
+        });
+        Ok(statuses.await?.into_iter().map(Projection::from).collect())
+    }
+
+    /// Events that a read model could not take in and has gone on without, oldest first. A rebuild
+    /// tries them again.
+    #[graphql(complexity = "counted(first) * child_complexity")]
+    async fn dead_letters(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The read model's name.")] projection: String,
+        #[graphql(desc = "Only those after this position.")] after: Option<Seq>,
+        #[graphql(desc = "How many, at most 100; 25 when not told.")] first: Option<i32>,
+    ) -> Result<Vec<DeadLetter>> {
+        let first = checked(first)?;
+        let letters = context.data::<ApiState>()?.follower(&projection)?.letters();
+        let after = domain::Seq(after.map_or(0, |seq| seq.0));
+        let found = read(move || letters.list(after, first)).await?;
+        Ok(found.into_iter().map(DeadLetter::from).collect())
     }
 
     /// Reads a pasted text as the release it names. Asks nobody, so the release need not exist.

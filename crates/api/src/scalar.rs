@@ -37,6 +37,10 @@ decimal! {
     Seq
 }
 decimal! {
+    /// A number that may be large, as a decimal string.
+    Count
+}
+decimal! {
     /// Microseconds, as a decimal string. A moment is counted from 1970-01-01T00:00:00 UTC.
     Micros
 }

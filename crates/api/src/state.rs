@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_graphql::Result;
 use domain::Seq;
 use eventlog::{Reader, Signal};
-use projections::{jobs, trace};
+use projections::{Control, jobs, trace};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::error::{internal, not_ready};
+use crate::error::{bad_input, internal, not_ready};
 use crate::inbox::Inbox;
 
 /// Longest time a question waits for the view to reach the event it names.
@@ -27,10 +27,23 @@ pub struct ApiState {
     pub jobs: jobs::View,
     /// What happened in them.
     pub trace: trace::View,
+    /// What keeps each view up to date.
+    pub followers: Vec<Control>,
     /// Version of the decision rules at work; stands in exported histories.
     pub engine: u32,
     /// Host names this node goes by besides `localhost` and IP addresses: the setting `api.hosts`.
     pub hosts: Vec<String>,
+}
+
+impl ApiState {
+    /// The follower of the view of this name.
+    pub(crate) fn follower(&self, name: &str) -> Result<Control> {
+        let found = self.followers.iter().find(|follower| follower.name() == name);
+        found.cloned().ok_or_else(|| {
+            let names: Vec<_> = self.followers.iter().map(Control::name).collect();
+            bad_input(format!("there is no view of this name, only {}", names.join(", ")))
+        })
+    }
 }
 
 /// How far the views are, for those who wait for them to go on.

@@ -12,6 +12,7 @@ mod replay;
 mod serve;
 mod simulate;
 mod soak;
+mod views;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,6 +45,14 @@ enum Command {
         api: SocketAddr,
         #[command(subcommand)]
         command: job::Command,
+    },
+    /// Look after the views of a running node: what it answers from
+    Views {
+        /// Where the node's API listens
+        #[arg(long, global = true, default_value_t = node::config::DEFAULT_API)]
+        api: SocketAddr,
+        #[command(subcommand)]
+        command: views::Command,
     },
     /// Look at recorded histories; needs no node and no network
     Replay {
@@ -80,6 +89,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => block_on(demo::run(options)),
         Command::Serve { config } => block_on(serve::run(&config)),
         Command::Job { api, command } => block_on(job::run(api, command)),
+        Command::Views { api, command } => block_on(views::run(api, command)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -93,6 +103,7 @@ fn default_log(command: &Command) -> &'static str {
         // What matters there is on the screen already.
         Command::Demo(_)
         | Command::Job { .. }
+        | Command::Views { .. }
         | Command::Replay { .. }
         | Command::Log { .. }
         | Command::Schema => "error",

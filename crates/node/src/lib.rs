@@ -10,9 +10,11 @@ mod drive;
 mod inbox;
 mod node;
 mod perform;
+mod recover;
 mod session;
 mod shares;
 mod staging;
 
 pub use node::{Node, Settings, StartError, StopReason};
+pub use recover::RecoverError;
 pub use session::Account;

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::ApiState;
-use domain::{Input, Observation, Policy, Seq, Timestamp};
-use engine::Engine;
+use domain::{Input, Observation, Policy, Seq};
 use eventlog::{AppendError, Log, Reader};
 use metadata::{AcoustId, MusicBrainz, Throttle};
 use projections::jobs::Jobs;
@@ -25,6 +24,7 @@ use crate::clock::Clock;
 use crate::drive::Drive;
 use crate::inbox::{self, Inbox};
 use crate::perform::{Performer, Tools};
+use crate::recover::{RecoverError, recover};
 use crate::session::{self, Account};
 use crate::shares::Shelf;
 use crate::staging::Staging;
@@ -83,9 +83,9 @@ pub enum StartError {
         #[source]
         source: eventlog::OpenError,
     },
-    /// The event log cannot be read.
-    #[error("the event log cannot be read")]
-    Read(#[from] eventlog::ReadError),
+    /// The engine cannot go on where the log ends.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
     /// The start cannot be recorded.
     #[error("the event log takes nothing")]
     Append(#[from] AppendError),
@@ -156,7 +156,7 @@ impl Node {
         let log_dir = settings.data.join("log");
         let (log, reader) =
             Log::open(&log_dir).map_err(|source| StartError::Log { path: log_dir, source })?;
-        let (engine, last) = recover(&reader)?;
+        let (engine, last) = recover(reader.range(Seq(1)..=reader.durable()))?;
 
         let (stop, stopped) = watch::channel(false);
         let (failed, mut failures) = mpsc::channel::<StopReason>(4);
@@ -168,10 +168,10 @@ impl Node {
                 let _ = failed.blocking_send(StopReason::View(error.to_string()));
             }
         };
-        let followers = (
+        let followers = [
             Follower::start(jobs, reader.clone(), views_failed(failed.clone()))?,
             Follower::start(trace, reader.clone(), views_failed(failed.clone()))?,
-        );
+        ];
 
         let (inbox, entries) = inbox::channel();
         let shelf = Shelf::new(&settings.music);
@@ -218,6 +218,7 @@ impl Node {
             log: reader.clone(),
             jobs: jobs_view,
             trace: trace_view,
+            followers: followers.iter().map(Follower::control).collect(),
             engine: engine::VERSION,
             hosts: settings.api_hosts,
         };
@@ -280,18 +281,6 @@ impl Node {
     pub async fn stopped(&mut self) -> Result<(), StopReason> {
         joined((&mut self.running).await)
     }
-}
-
-/// Brings an engine to where the log ends.
-fn recover(reader: &Reader) -> Result<(Engine, Timestamp), eventlog::ReadError> {
-    let mut engine = Engine::new();
-    let mut last = Timestamp(0);
-    for envelope in reader.range(Seq(1)..=reader.durable()) {
-        let envelope = envelope?;
-        last = envelope.at;
-        engine.recover(&envelope);
-    }
-    Ok((engine, last))
 }
 
 /// The API's way in: its commands join the queue of observations.

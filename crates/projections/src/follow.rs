@@ -1,16 +1,19 @@
 //! Keeps a read model up to date: a thread that reads the log from the model's checkpoint on and
-//! sleeps when there is nothing new. It decides when a model has to be folded anew.
+//! sleeps when there is nothing new. What it does when awake, and when a model has to be folded anew,
+//! is in `refold`; what it tells of itself in `status`.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-use domain::{Envelope, Seq};
+use domain::Seq;
 use eventlog::{ReadError, Reader};
 
+use crate::letter::Letters;
 use crate::projection::{ApplyError, Projection};
-
-/// Events folded in at once; a read model's readers wait for no longer than that takes.
-const BATCH: u64 = 512;
+use crate::refold::{Done, Hex, Refold};
+use crate::status::{Pace, State, Status, seconds_left};
+use crate::table::{Table, TableError};
 
 /// Why a read model is no longer kept up to date.
 #[derive(Debug, thiserror::Error)]
@@ -39,17 +42,31 @@ pub enum FollowError {
         /// What failed.
         source: std::io::Error,
     },
+    /// Rows of the same version, folded anew, came out otherwise. Those in service were kept.
+    #[error(
+        "view {view} was folded anew and is another one at event {at}, first at key {key}; the old \
+         rows were kept"
+    )]
+    Differs {
+        /// The read model's name.
+        view: &'static str,
+        /// Where both stood.
+        at: Seq,
+        /// The first key that has another row.
+        key: Hex,
+    },
 }
 
 /// A read model being kept up to date. Dropping it stops and waits for the batch at hand.
 pub struct Follower {
-    wake: Arc<Wake>,
+    control: Control,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Follower {
-    /// Starts to follow. A read model of another version or another log, one that is ahead of the
-    /// log, and one that was never started begin anew, before this returns.
+    /// Starts to follow. A read model of another log, one that is ahead of the log, one that this
+    /// program cannot read, and one that was never started begin anew before this returns; one of an
+    /// earlier version answers until it is folded anew beside.
     ///
     /// `failed` is called at most once, on the follower's thread, when it cannot go on; the read
     /// model then stays as it is, and the process should stop.
@@ -61,23 +78,36 @@ impl Follower {
         reader: Reader,
         failed: impl FnOnce(FollowError) + Send + 'static,
     ) -> Result<Self, FollowError> {
-        prepare(&mut projection, &reader)?;
-        let wake = Arc::new(Wake::default());
+        let rebuilt_to = Refold::begin(&mut projection, &reader)?.rebuilt_to();
+        let control = Control {
+            name: P::NAME,
+            table: projection.table().clone(),
+            reader: reader.clone(),
+            wake: Arc::new(Wake::new()),
+            progress: Arc::new(Mutex::new(Progress::new(rebuilt_to))),
+        };
         // Weakly, or a log that outlives its followers would keep every one of them.
-        let news = Arc::downgrade(&wake);
+        let news = Arc::downgrade(&control.wake);
         reader.on_durable(move |_| {
             news.upgrade().is_some_and(|wake| wake.change(|it| it.news = true))
         });
-        let woken = Arc::clone(&wake);
+        let told = control.clone();
         let thread = std::thread::Builder::new()
             .name(format!("view {}", P::NAME))
             .spawn(move || {
-                if let Err(error) = run(&mut projection, &reader, &woken) {
+                if let Err(error) = run(&mut projection, &reader, &told) {
+                    told.progress().stop(&error);
                     failed(error);
                 }
             })
             .map_err(|source| FollowError::Thread { view: P::NAME, source })?;
-        Ok(Self { wake, thread: Some(thread) })
+        Ok(Self { control, thread: Some(thread) })
+    }
+
+    /// What to ask it by while it runs.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     /// Stops after the batch at hand and returns when the thread has ended.
@@ -88,10 +118,110 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.wake.change(|it| it.stop = true);
+        self.control.wake.change(|it| it.stop = true);
         // A panic of the thread was reported by it; there is nothing to add while stopping.
         let _ = self.thread.take().map(JoinHandle::join);
     }
+}
+
+/// Asks a follower how it is doing, and for more. Cheap to clone; it keeps nothing running.
+#[derive(Clone)]
+pub struct Control {
+    name: &'static str,
+    table: Table,
+    reader: Reader,
+    wake: Arc<Wake>,
+    progress: Arc<Mutex<Progress>>,
+}
+
+impl Control {
+    /// The read model's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// How it is doing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn status(&self) -> Result<Status, TableError> {
+        let checkpoint = self.table.checkpoint()?;
+        let position = checkpoint.map_or(Seq(0), |checkpoint| checkpoint.seq);
+        let dead_letters = self.letters().unacknowledged()?;
+        let durable = self.reader.durable();
+        // First, because it is kept until the other one says it too.
+        let is_asked_anew = self.wake.is_rebuild_asked();
+        let mut progress = self.progress();
+        let rate_per_s = progress.pace.per_s(Instant::now());
+        let state = match progress.state {
+            State::Following if is_asked_anew => State::Rebuilding { to: Seq(0) },
+            state => state,
+        };
+        let folded = match state {
+            State::Rebuilding { to } => to,
+            State::Following | State::Stopped => position,
+        };
+        Ok(Status {
+            name: self.name,
+            version: checkpoint.map(|checkpoint| checkpoint.version),
+            position,
+            lag: durable.0.saturating_sub(position.0),
+            rate_per_s,
+            seconds_left: seconds_left(durable.0.saturating_sub(folded.0), rate_per_s),
+            state,
+            reason: progress.reason.clone(),
+            dead_letters,
+        })
+    }
+
+    /// The events that it has gone on without.
+    #[must_use]
+    pub fn letters(&self) -> Letters {
+        Letters::of(self.table.clone())
+    }
+
+    /// Has it fold everything anew beside the rows that answer, which are replaced when that is done.
+    /// It is the way to try dead letters again, because rows depend on the order of events.
+    pub fn rebuild(&self) {
+        self.wake.change(|it| it.rebuild = true);
+    }
+
+    // A panic elsewhere leaves nothing here that is not true.
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a follower tells of itself.
+struct Progress {
+    state: State,
+    reason: Option<String>,
+    pace: Pace,
+}
+
+impl Progress {
+    fn new(rebuilt_to: Option<Seq>) -> Self {
+        let pace = Pace::new(Instant::now());
+        let mut it = Self { state: State::Following, reason: None, pace };
+        it.rebuilding(rebuilt_to);
+        it
+    }
+
+    fn rebuilding(&mut self, to: Option<Seq>) {
+        self.state = to.map_or(State::Following, |to| State::Rebuilding { to });
+    }
+
+    fn stop(&mut self, error: &FollowError) {
+        self.state = State::Stopped;
+        self.reason = Some(chain(error));
+    }
+}
+
+/// An error with what caused it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |words, cause| format!("{words}: {cause}"))
 }
 
 /// Folds in everything that is durable now, on this thread: what a tool needs that follows nothing.
@@ -99,49 +229,50 @@ impl Drop for Follower {
 /// # Errors
 /// When the log cannot be read or the events cannot be folded in.
 pub fn catch_up<P: Projection>(projection: &mut P, reader: &Reader) -> Result<(), FollowError> {
-    prepare(projection, reader)?;
-    while advance(projection, reader)? {}
+    let mut refold = Refold::begin(projection, reader)?;
+    while refold.step()? != Done::Nothing {}
     Ok(())
 }
 
-fn prepare<P: Projection>(projection: &mut P, reader: &Reader) -> Result<(), FollowError> {
-    let failed = |source| FollowError::Apply { view: P::NAME, source };
-    let fits = projection.checkpoint().map_err(failed)?.is_some_and(|checkpoint| {
-        checkpoint.version == P::VERSION
-            && checkpoint.log == reader.identity()
-            && checkpoint.seq <= reader.durable()
-    });
-    if fits {
-        return Ok(());
-    }
-    projection.reset(reader.identity()).map_err(failed)
+/// The same with everything folded anew beside the rows that answer until then.
+///
+/// # Errors
+/// As [`catch_up`], and when the rows came out otherwise although the version is the same.
+pub fn rebuild<P: Projection>(projection: &mut P, reader: &Reader) -> Result<(), FollowError> {
+    let mut refold = Refold::begin(projection, reader)?;
+    refold.rebuild()?;
+    while refold.step()? != Done::Nothing {}
+    Ok(())
 }
 
-fn run<P: Projection>(projection: &mut P, reader: &Reader, wake: &Wake) -> Result<(), FollowError> {
-    while wake.wait() {
-        while advance(projection, reader)? {
-            if wake.is_stopping() {
-                return Ok(());
-            }
+fn run<P: Projection>(
+    projection: &mut P,
+    reader: &Reader,
+    control: &Control,
+) -> Result<(), FollowError> {
+    let mut refold = Refold::begin(projection, reader)?;
+    let mut idle = false;
+    while let Some(rebuild) = control.wake.next(idle) {
+        if rebuild {
+            refold.rebuild()?;
+            let mut progress = control.progress();
+            progress.reason = None;
+            progress.rebuilding(refold.rebuilt_to());
+            control.wake.change(|it| it.rebuild = false);
         }
+        let step = refold.step();
+        idle = matches!(step, Ok(Done::Nothing));
+        let mut progress = control.progress();
+        match step {
+            Ok(Done::Folded(events)) => progress.pace.note(Instant::now(), events),
+            Ok(Done::Nothing) => {}
+            // The rows that answer are as good as before.
+            Err(error @ FollowError::Differs { .. }) => progress.reason = Some(chain(&error)),
+            Err(error) => return Err(error),
+        }
+        progress.rebuilding(refold.rebuilt_to());
     }
     Ok(())
-}
-
-/// Folds one batch in; false when there was nothing to fold.
-fn advance<P: Projection>(projection: &mut P, reader: &Reader) -> Result<bool, FollowError> {
-    let failed = |source| FollowError::Apply { view: P::NAME, source };
-    let checkpoint = projection.checkpoint().map_err(failed)?;
-    let after = checkpoint.map_or(0, |checkpoint| checkpoint.seq.0);
-    let batch: Vec<Envelope> = reader
-        .range(Seq(after.saturating_add(1))..=Seq(after.saturating_add(BATCH)))
-        .collect::<Result<_, _>>()
-        .map_err(|source| FollowError::Read { view: P::NAME, source })?;
-    if batch.is_empty() {
-        return Ok(false);
-    }
-    projection.apply(&batch).map_err(failed)?;
-    Ok(true)
 }
 
 /// What a sleeping follower is woken for.
@@ -150,19 +281,18 @@ struct Wake {
     changed: Condvar,
 }
 
+#[derive(Default)]
 struct Reasons {
     news: bool,
+    rebuild: bool,
     stop: bool,
 }
 
-impl Default for Wake {
-    fn default() -> Self {
-        // There may be news from before anybody told.
-        Self { reasons: Mutex::new(Reasons { news: true, stop: false }), changed: Condvar::new() }
-    }
-}
-
 impl Wake {
+    fn new() -> Self {
+        Self { reasons: Mutex::default(), changed: Condvar::new() }
+    }
+
     /// Always true: as a hook it asks to be called again.
     fn change(&self, change: impl FnOnce(&mut Reasons)) -> bool {
         change(&mut self.reasons.lock().unwrap_or_else(PoisonError::into_inner));
@@ -170,17 +300,18 @@ impl Wake {
         true
     }
 
-    fn is_stopping(&self) -> bool {
-        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).stop
-    }
-
-    /// Sleeps until there is news, and takes it; false when it is time to stop.
-    fn wait(&self) -> bool {
+    /// Whether everything is to be folded anew; `None` when it is time to stop. One that is idle
+    /// sleeps until there is anything.
+    fn next(&self, idle: bool) -> Option<bool> {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        while !reasons.news && !reasons.stop {
+        while idle && !reasons.news && !reasons.rebuild && !reasons.stop {
             reasons = self.changed.wait(reasons).unwrap_or_else(PoisonError::into_inner);
         }
         reasons.news = false;
-        !reasons.stop
+        (!reasons.stop).then_some(reasons.rebuild)
+    }
+
+    fn is_rebuild_asked(&self) -> bool {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).rebuild
     }
 }

@@ -12,11 +12,11 @@
 //! ```
 //! Many small rows and not one per job: a job with 64 sources a track outgrows the limit of a value.
 
-use domain::{Envelope, JobId, PeerId, TrackKey};
-use eventlog::{LogId, Signal};
+use domain::{JobId, PeerId, TrackKey};
+use eventlog::{Record, Signal};
 
 use crate::foreign;
-use crate::projection::{ApplyError, Checkpoint, Projection};
+use crate::projection::{ApplyError, Projection};
 use crate::table::{AsOf, Store, Table, TableError};
 
 mod advice;
@@ -47,16 +47,17 @@ impl Jobs {
 impl Projection for Jobs {
     const NAME: &'static str = "jobs";
     const VERSION: u32 = 2;
+    const READABLE_SINCE: u32 = 2;
 
-    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
-        Ok(self.table.checkpoint()?)
+    fn table(&self) -> &Table {
+        &self.table
     }
 
-    fn reset(&mut self, log: LogId) -> Result<(), ApplyError> {
-        Ok(self.table.reset(Self::VERSION, log)?)
+    fn over(&self, table: Table) -> Self {
+        Self { table }
     }
 
-    fn apply(&mut self, batch: &[Envelope]) -> Result<(), ApplyError> {
+    fn apply(&mut self, batch: &[Record]) -> Result<(), ApplyError> {
         self.table.apply(batch, fold::fold)
     }
 }

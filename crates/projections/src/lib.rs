@@ -1,17 +1,24 @@
 //! Read models: what the API and the command line show. Each is folded from the log and nothing
 //! else, can be thrown away at any time, and never writes an event.
 //!
-//! [`projection`] says what a read model is, [`follow`] keeps one up to date, [`table`] is how they
-//! are stored. [`jobs`] holds the jobs as people see them, [`trace`] what happened in each.
+//! [`projection`] says what a read model is, [`follow`] keeps one up to date and folds it anew beside
+//! the rows that answer, [`table`] is how they are stored, [`letter`] what they went on without.
+//! [`jobs`] holds the jobs as people see them, [`trace`] what happened in each.
 
 pub mod follow;
 pub mod jobs;
+pub mod letter;
 pub mod projection;
 pub mod table;
 pub mod trace;
 
 mod foreign;
+mod generation;
+mod refold;
+mod status;
 
-pub use follow::Follower;
+pub use follow::{Control, Follower};
+pub use letter::{DeadLetter, Letters};
 pub use projection::{ApplyError, Checkpoint, Projection};
+pub use status::{State, Status};
 pub use table::{AsOf, Store};

@@ -1,9 +1,10 @@
 //! What a read model promises. How one is driven is in [`crate::follow`].
 
-use domain::{Envelope, Seq};
-use eventlog::LogId;
+use domain::Seq;
+use eventlog::{LogId, Record};
 
-use crate::table::TableError;
+use crate::letter::Letters;
+use crate::table::{Table, TableError};
 
 /// Up to where a read model has been folded, and from what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,27 +35,47 @@ pub enum ApplyError {
 
 /// A read model: rows folded from the log, and how far. Rows and checkpoint change together, so a
 /// crash at any moment leaves one that can go on.
-pub trait Projection {
+pub trait Projection: Sized {
     /// Its name in the store and in messages.
     const NAME: &'static str;
     /// Raised whenever the rows or what they say change; the rows are then folded anew.
     const VERSION: u32;
+    /// The oldest [`Self::VERSION`] whose rows this program can read; they answer until those of this
+    /// version are folded. Raised whenever a row changes its form.
+    const READABLE_SINCE: u32;
+
+    /// Its rows.
+    fn table(&self) -> &Table;
+
+    /// The same read model with other rows.
+    #[must_use]
+    fn over(&self, table: Table) -> Self;
+
+    /// Folds in the events that follow the checkpoint, all or none. One that cannot be folded in
+    /// becomes a dead letter.
+    ///
+    /// # Errors
+    /// When the store fails or the events do not follow.
+    fn apply(&mut self, batch: &[Record]) -> Result<(), ApplyError>;
 
     /// How far it is; `None` when it was never started.
     ///
     /// # Errors
     /// When the store fails.
-    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError>;
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
+        Ok(self.table().checkpoint()?)
+    }
 
     /// Forgets everything and begins before the first event of this log.
     ///
     /// # Errors
     /// When the store fails.
-    fn reset(&mut self, log: LogId) -> Result<(), ApplyError>;
+    fn reset(&mut self, log: LogId) -> Result<(), ApplyError> {
+        Ok(self.table().reset(Self::VERSION, log)?)
+    }
 
-    /// Folds in the events that follow the checkpoint, all or none.
-    ///
-    /// # Errors
-    /// When the store fails or the events do not follow.
-    fn apply(&mut self, batch: &[Envelope]) -> Result<(), ApplyError>;
+    /// The events that it has gone on without.
+    fn letters(&self) -> Letters {
+        Letters::of(self.table().clone())
+    }
 }

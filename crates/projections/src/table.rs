@@ -1,15 +1,18 @@
-//! Rows of read models in sled: one tree per model, rows and checkpoint written in one batch, and
-//! readers that see either all of a batch or none of it. What the rows mean is the models' business.
+//! Rows of read models in sled: rows and checkpoint written in one batch, and readers that see either
+//! all of a batch or none of it. What the rows mean is the models' business; which of two foldings
+//! answers is kept in `generation`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use domain::{Envelope, Seq};
-use eventlog::{LogId, Signal};
+use domain::{Envelope, Seq, Timestamp};
+use eventlog::{LogId, Record, Signal};
 use rkyv::rancor;
 
+use crate::generation::{self, Generation, Generations};
+use crate::letter::{self, DeadLetter};
 use crate::projection::{ApplyError, Checkpoint};
 
 /// Largest row; see the limits in `schema/log.md`, which hold for every sled value of ours.
@@ -21,8 +24,9 @@ const FLUSH_EVERY_MS: u64 = 2_000;
 /// How long a lock that this process left behind is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// The first key of every tree.
-const CHECKPOINT_KEY: &[u8] = &[0];
+/// The first key of every tree; dead letters come next.
+const CHECKPOINT_KEY: &[u8] = &[letter::PREFIX];
+const FIRST_ROW: &[u8] = &[letter::PREFIX + 1];
 const CHECKPOINT_BYTES: usize = 28;
 
 /// Why rows could not be read or written.
@@ -40,6 +44,16 @@ pub enum TableError {
     /// A row outgrew its limit.
     #[error("a row of {0} bytes is larger than {ROW_MOST}")]
     TooLong(usize),
+}
+
+impl TableError {
+    /// Whether the event at hand is to blame, and not the store.
+    const fn is_of_event(&self) -> bool {
+        match self {
+            Self::Archive(_) | Self::TooLong(_) => true,
+            Self::Store(_) | Self::Row(_) => false,
+        }
+    }
 }
 
 /// Something read, and the last event that it takes into account.
@@ -90,16 +104,13 @@ impl Store {
     /// # Errors
     /// When the store fails.
     pub fn discard(&self, name: &str) -> Result<(), TableError> {
-        self.db.drop_tree(name)?;
-        Ok(())
+        generation::forget(&self.db, name)
     }
 
-    pub(crate) fn table(&self, name: &str) -> Result<Table, TableError> {
-        let tree = self.db.open_tree(name)?;
-        let checkpoint = tree.get(CHECKPOINT_KEY)?.and_then(|value| read_checkpoint(&value));
-        let position = checkpoint.map_or(Seq(0), |checkpoint| checkpoint.seq);
-        let shared = Shared { batch: RwLock::new(()), position: Signal::at(position) };
-        Ok(Table { tree, shared: Arc::new(shared) })
+    pub(crate) fn table(&self, name: &'static str) -> Result<Table, TableError> {
+        let generations = Generations::open(&self.db, name)?;
+        let serving = generations.serving()?;
+        Table::new(generations, serving)
     }
 }
 
@@ -128,20 +139,27 @@ pub(crate) use rows;
 
 /// The rows of one read model. A clone is another handle on the same rows.
 #[derive(Clone)]
-pub(crate) struct Table {
-    tree: sled::Tree,
+pub struct Table {
+    generations: Generations,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    // Held for writing while a batch is applied: sled's own batches are atomic for single reads only.
-    batch: RwLock<()>,
+    // Held for writing while a batch is applied, because sled's own batches are atomic for single
+    // reads only, and while other rows are put in service.
+    rows: RwLock<Generation>,
     position: Signal,
 }
 
 impl Table {
+    fn new(generations: Generations, rows: Generation) -> Result<Self, TableError> {
+        let position = checkpoint_of(&rows.tree)?.map_or(Seq(0), |checkpoint| checkpoint.seq);
+        let shared = Shared { rows: RwLock::new(rows), position: Signal::at(position) };
+        Ok(Self { generations, shared: Arc::new(shared) })
+    }
+
     pub(crate) fn checkpoint(&self) -> Result<Option<Checkpoint>, TableError> {
-        Ok(self.tree.get(CHECKPOINT_KEY)?.and_then(|value| read_checkpoint(&value)))
+        checkpoint_of(&self.read().tree)
     }
 
     /// The position as readers see it, and ways to wait for it.
@@ -153,33 +171,47 @@ impl Table {
     pub(crate) fn reset(&self, version: u32, log: LogId) -> Result<(), TableError> {
         let checkpoint = Checkpoint { version, log, seq: Seq(0) };
         {
-            let _batch = self.shared.batch.write().unwrap_or_else(PoisonError::into_inner);
+            let rows = self.write();
             // Without a checkpoint, what a crash leaves of the rest counts as nothing.
-            self.tree.remove(CHECKPOINT_KEY)?;
-            self.tree.clear()?;
-            self.tree.insert(CHECKPOINT_KEY, write_checkpoint(checkpoint))?;
+            rows.tree.remove(CHECKPOINT_KEY)?;
+            rows.tree.clear()?;
+            rows.tree.insert(CHECKPOINT_KEY, write_checkpoint(checkpoint))?;
         }
         self.shared.position.set(Seq(0));
         Ok(())
     }
 
-    /// Folds a batch in: `fold` sees the rows as the events before left them.
+    /// Folds a batch in: `fold` sees the rows as the events before left them. An event that it cannot
+    /// fold in, or that is not understood, changes no row and becomes a dead letter.
     pub(crate) fn apply(
         &self,
-        batch: &[Envelope],
+        batch: &[Record],
         mut fold: impl FnMut(&mut Draft<'_>, &Envelope) -> Result<(), TableError>,
     ) -> Result<(), ApplyError> {
         let Some(mut checkpoint) = self.checkpoint()? else {
-            let found = batch.first().map_or(Seq(0), |envelope| envelope.seq);
+            let found = batch.first().map_or(Seq(0), |record| record.seq);
             return Err(ApplyError::Gap { after: Seq(0), found });
         };
-        let mut draft = Draft { tree: &self.tree, changed: BTreeMap::new() };
-        for envelope in batch {
-            if Some(envelope.seq.0) != checkpoint.seq.0.checked_add(1) {
-                return Err(ApplyError::Gap { after: checkpoint.seq, found: envelope.seq });
+        // A handle and not the lock, so that rows can be read while events are folded.
+        let tree = self.read().tree.clone();
+        let mut draft = Draft { tree: &tree, changed: BTreeMap::new(), undo: Vec::new() };
+        for record in batch {
+            if Some(record.seq.0) != checkpoint.seq.0.checked_add(1) {
+                return Err(ApplyError::Gap { after: checkpoint.seq, found: record.seq });
             }
-            fold(&mut draft, envelope)?;
-            checkpoint.seq = envelope.seq;
+            let refused = match record.envelope() {
+                Ok(envelope) => match fold(&mut draft, &envelope) {
+                    Ok(()) => None,
+                    Err(error) if error.is_of_event() => Some(error.to_string()),
+                    Err(error) => return Err(error.into()),
+                },
+                Err(damage) => Some(damage.to_string()),
+            };
+            match refused {
+                None => draft.undo.clear(),
+                Some(reason) => draft.set_aside(record.seq, record.at, &reason),
+            }
+            checkpoint.seq = record.seq;
         }
         let mut rows = sled::Batch::default();
         for (key, value) in draft.changed {
@@ -190,8 +222,8 @@ impl Table {
         }
         rows.insert(CHECKPOINT_KEY, write_checkpoint(checkpoint));
         {
-            let _batch = self.shared.batch.write().unwrap_or_else(PoisonError::into_inner);
-            self.tree.apply_batch(rows).map_err(TableError::Store)?;
+            let held = self.write();
+            held.tree.apply_batch(rows).map_err(TableError::Store)?;
         }
         self.shared.position.set(checkpoint.seq);
         Ok(())
@@ -199,27 +231,125 @@ impl Table {
 
     /// The rows between two batches. Keep it short: it holds the next batch up.
     pub(crate) fn snapshot(&self) -> Result<Snapshot<'_>, TableError> {
-        let batch = self.shared.batch.read().unwrap_or_else(PoisonError::into_inner);
-        let seq = self.checkpoint()?.map_or(Seq(0), |checkpoint| checkpoint.seq);
-        Ok(Snapshot { tree: &self.tree, seq, _batch: batch })
+        let rows = self.read();
+        let seq = checkpoint_of(&rows.tree)?.map_or(Seq(0), |checkpoint| checkpoint.seq);
+        Ok(Snapshot { rows, seq })
     }
+
+    /// Whether rows beside these were begun and are not in service yet.
+    pub(crate) fn has_beside(&self) -> Result<bool, TableError> {
+        self.generations.has_next()
+    }
+
+    /// Rows beside these, as far as they are, which nobody reads.
+    pub(crate) fn beside(&self) -> Result<Self, TableError> {
+        Self::new(self.generations.clone(), self.generations.next()?)
+    }
+
+    pub(crate) fn drop_beside(&self) -> Result<(), TableError> {
+        self.generations.drop_next()
+    }
+
+    /// Whether both have gone on without the same events.
+    pub(crate) fn has_same_letters(&self, other: &Self) -> Result<bool, TableError> {
+        let positions = |table: &Self| {
+            let letters = table.snapshot()?.letters(Seq(0), usize::MAX)?.into_iter();
+            Ok::<Vec<_>, TableError>(letters.map(|letter| letter.seq).collect())
+        };
+        Ok(positions(self)? == positions(other)?)
+    }
+
+    /// The first key that has another row in `other`, or none.
+    pub(crate) fn first_difference(&self, other: &Self) -> Result<Option<Vec<u8>>, TableError> {
+        let (ours, theirs) = (self.read().tree.clone(), other.read().tree.clone());
+        let (mut ours, mut theirs) = (ours.range(FIRST_ROW..), theirs.range(FIRST_ROW..));
+        loop {
+            match (ours.next().transpose()?, theirs.next().transpose()?) {
+                (None, None) => return Ok(None),
+                (Some(our), Some(their)) if our == their => {}
+                (Some((our, _)), Some((their, _))) => return Ok(Some(our.min(their).to_vec())),
+                (Some((key, _)), None) | (None, Some((key, _))) => return Ok(Some(key.to_vec())),
+            }
+        }
+    }
+
+    /// Has the rows beside these answer, for all readers at once, and drops these.
+    pub(crate) fn switch_to(&self, beside: &Self) -> Result<(), TableError> {
+        // Outside the lock, because readers need not wait for the disk.
+        self.generations.flush()?;
+        let (old, seq) = {
+            let mut serving = self.write();
+            let new = beside.read().clone();
+            // What a person has seen stays seen.
+            for letter in letters_of(&serving.tree, Seq(0), usize::MAX)? {
+                if letter.acknowledged {
+                    acknowledge_in(&new.tree, letter.seq)?;
+                }
+            }
+            self.generations.point_at(&new)?;
+            let seq = checkpoint_of(&new.tree)?.map_or(Seq(0), |checkpoint| checkpoint.seq);
+            (std::mem::replace(&mut *serving, new), seq)
+        };
+        self.shared.position.set(seq);
+        self.generations.retire(&old)
+    }
+
+    pub(crate) fn acknowledge(&self, seq: Seq) -> Result<bool, TableError> {
+        acknowledge_in(&self.write().tree, seq)
+    }
+
+    // A panic elsewhere leaves no rows half-written: they change by one batch or not at all.
+    fn read(&self) -> RwLockReadGuard<'_, Generation> {
+        self.shared.rows.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Generation> {
+        self.shared.rows.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn checkpoint_of(tree: &sled::Tree) -> Result<Option<Checkpoint>, TableError> {
+    Ok(tree.get(CHECKPOINT_KEY)?.and_then(|value| read_checkpoint(&value)))
+}
+
+fn letters_of(tree: &sled::Tree, after: Seq, limit: usize) -> Result<Vec<DeadLetter>, TableError> {
+    let mut letters = Vec::new();
+    let after = letter::key(Seq(after.0.saturating_add(1)));
+    for entry in tree.range(after.as_slice()..FIRST_ROW).take(limit) {
+        let (key, value) = entry?;
+        letters.extend(DeadLetter::read(&key, &value));
+    }
+    Ok(letters)
+}
+
+fn acknowledge_in(tree: &sled::Tree, seq: Seq) -> Result<bool, TableError> {
+    let key = letter::key(seq);
+    let value = tree.get(&key)?;
+    let Some(letter) = value.and_then(|value| DeadLetter::read(&key, &value)) else {
+        return Ok(false);
+    };
+    tree.insert(key, DeadLetter { acknowledged: true, ..letter }.write())?;
+    Ok(true)
 }
 
 /// Rows that do not change while they are looked at.
 pub(crate) struct Snapshot<'a> {
-    tree: &'a sled::Tree,
+    rows: RwLockReadGuard<'a, Generation>,
     pub(crate) seq: Seq,
-    _batch: RwLockReadGuard<'a, ()>,
 }
 
 impl Snapshot<'_> {
+    pub(crate) fn letters(&self, after: Seq, limit: usize) -> Result<Vec<DeadLetter>, TableError> {
+        letters_of(&self.rows.tree, after, limit)
+    }
+
     pub(crate) fn get<R: Row>(&self, key: &[u8]) -> Result<Option<R>, TableError> {
-        self.tree.get(key)?.map(|value| R::decode(&value)).transpose()
+        self.rows.tree.get(key)?.map(|value| R::decode(&value)).transpose()
     }
 
     /// Rows whose key begins with `prefix`, in order, with what follows the prefix.
     pub(crate) fn scan<R: Row>(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, R)>, TableError> {
-        let rows = self.tree.scan_prefix(prefix).map(|entry| {
+        let rows = self.rows.tree.scan_prefix(prefix).map(|entry| {
             let (key, value) = entry?;
             Ok((key[prefix.len()..].to_vec(), R::decode(&value)?))
         });
@@ -233,16 +363,21 @@ impl Snapshot<'_> {
         start: Vec<u8>,
         limit: usize,
     ) -> Result<Vec<sled::IVec>, TableError> {
-        let keys = self.tree.range(start..).keys().take(limit);
+        let keys = self.rows.tree.range(start..).keys().take(limit);
         let ours = keys.take_while(|key| key.as_ref().is_ok_and(|key| key.starts_with(prefix)));
         Ok(ours.collect::<Result<_, _>>()?)
     }
 }
 
+/// A row that is to be written, or none where one is to be removed.
+type Written = Option<Vec<u8>>;
+
 /// Rows as they will be once the batch at hand is committed.
 pub(crate) struct Draft<'a> {
     tree: &'a sled::Tree,
-    changed: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    changed: BTreeMap<Vec<u8>, Written>,
+    /// What the event at hand has changed, with what was to be written before.
+    undo: Vec<(Vec<u8>, Option<Written>)>,
 }
 
 impl Draft<'_> {
@@ -258,13 +393,13 @@ impl Draft<'_> {
         if value.len() > ROW_MOST {
             return Err(TableError::TooLong(value.len()));
         }
-        self.changed.insert(key.to_vec(), Some(value));
+        self.set(key, Some(value));
         Ok(())
     }
 
     /// Writes a key that says all by itself.
     pub(crate) fn mark(&mut self, key: &[u8]) {
-        self.changed.insert(key.to_vec(), Some(Vec::new()));
+        self.set(key, Some(Vec::new()));
     }
 
     pub(crate) fn is_marked(&self, key: &[u8]) -> Result<bool, TableError> {
@@ -275,7 +410,7 @@ impl Draft<'_> {
     }
 
     pub(crate) fn remove(&mut self, key: &[u8]) {
-        self.changed.insert(key.to_vec(), None);
+        self.set(key, None);
     }
 
     /// Changes a row if there is one.
@@ -309,6 +444,28 @@ impl Draft<'_> {
         }
         rows.into_iter().map(|(key, value)| Ok((key, R::decode(&value)?))).collect()
     }
+
+    /// Whether the model has gone on without the event.
+    pub(crate) fn is_set_aside(&self, seq: Seq) -> Result<bool, TableError> {
+        self.is_marked(&letter::key(seq))
+    }
+
+    /// Takes back what the event at hand has changed, and goes on without it.
+    fn set_aside(&mut self, seq: Seq, at: Timestamp, reason: &str) {
+        while let Some((key, before)) = self.undo.pop() {
+            match before {
+                Some(before) => self.changed.insert(key, before),
+                None => self.changed.remove(&key),
+            };
+        }
+        let letter = DeadLetter::new(seq, at, reason);
+        self.changed.insert(letter::key(seq), Some(letter.write()));
+    }
+
+    fn set(&mut self, key: &[u8], value: Written) {
+        let before = self.changed.insert(key.to_vec(), value);
+        self.undo.push((key.to_vec(), before));
+    }
 }
 
 // By hand and not by rkyv: it must stay readable when everything else about a view changes.
@@ -329,4 +486,83 @@ fn read_checkpoint(value: &[u8]) -> Option<Checkpoint> {
         log: LogId(*log),
         seq: Seq(u64::from_le_bytes(seq.try_into().ok()?)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use eventlog::{Schema, Stream};
+    use rkyv::{Archive, Deserialize, Serialize};
+
+    use super::*;
+
+    #[derive(Archive, Serialize, Deserialize, Debug, PartialEq)]
+    struct Words(String);
+
+    rows!(Words);
+
+    /// A node's start, which every program knows.
+    fn records(count: u64) -> Vec<Record> {
+        let event =
+            domain::Event::Input(domain::Input::Observation(domain::Observation::SessionOpened));
+        let (schema, payload): (Schema, _) = eventlog::encode(&event).unwrap();
+        let record = |seq| Record {
+            seq: Seq(seq),
+            at: Timestamp(seq),
+            cause: Seq(seq),
+            correlation: Seq(seq),
+            stream: Stream::of(&event),
+            revision: seq,
+            schema,
+            digest: None,
+            command: None,
+            payload: payload.clone(),
+            erased: None,
+        };
+        (1..=count).map(record).collect()
+    }
+
+    #[test]
+    fn an_event_that_fails_halfway_changes_nothing_and_is_a_dead_letter() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let table = store.table("view").unwrap();
+        table.reset(1, LogId([0; 16])).unwrap();
+        let words = |words: &str| Words(words.to_owned());
+        table
+            .apply(&records(3), |draft, envelope| {
+                draft.put(&[1], &words(&envelope.seq.to_string()))?;
+                if envelope.seq == Seq(2) {
+                    draft.remove(&[1]);
+                    draft.put(&[2], &words("of the second"))?;
+                    draft.put(&[3], &words(&"x".repeat(ROW_MOST)))?;
+                }
+                draft.put(&[4, envelope.seq.0 as u8], &words("done"))
+            })
+            .unwrap();
+        let rows = table.snapshot().unwrap();
+        assert_eq!(rows.get(&[1]).unwrap(), Some(words("3")));
+        assert_eq!(rows.get::<Words>(&[2]).unwrap(), None);
+        let done: Vec<_> = rows.scan::<Words>(&[4]).unwrap().into_iter().map(|row| row.0).collect();
+        assert_eq!((rows.seq, done), (Seq(3), vec![vec![1], vec![3]]));
+        let letters = rows.letters(Seq(0), 9).unwrap();
+        assert_eq!((letters.len(), letters[0].seq), (1, Seq(2)));
+        assert!(letters[0].reason.ends_with("is larger than 49152"), "{letters:?}");
+    }
+
+    #[test]
+    fn a_damaged_row_stops_the_view() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let table = store.table("view").unwrap();
+        table.reset(1, LogId([0; 16])).unwrap();
+        table.read().tree.insert([1], b"?").unwrap();
+        let read = |draft: &mut Draft<'_>, _: &Envelope| draft.get::<Words>(&[1]).map(drop);
+        assert!(matches!(
+            table.apply(&records(1), read),
+            Err(ApplyError::Table(TableError::Row(_)))
+        ));
+        assert_eq!(table.checkpoint().unwrap().unwrap().seq, Seq(0));
+    }
 }

@@ -14,10 +14,10 @@ use domain::observation::{TransferEnd, TransferFault};
 use domain::{
     AssignmentId, Command, Decision, Envelope, Event, Input, JobId, Observation, PeerId, Seq,
 };
-use eventlog::{LogId, Reader, Signal};
+use eventlog::{Reader, Record, Signal};
 
 use crate::foreign;
-use crate::projection::{ApplyError, Checkpoint, Projection};
+use crate::projection::{ApplyError, Projection};
 use crate::table::{AsOf, Draft, Store, Table, TableError};
 
 pub use rows::{JobCounts, PeerTotals};
@@ -106,16 +106,17 @@ impl Trace {
 impl Projection for Trace {
     const NAME: &'static str = "trace";
     const VERSION: u32 = 1;
+    const READABLE_SINCE: u32 = 1;
 
-    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
-        Ok(self.table.checkpoint()?)
+    fn table(&self) -> &Table {
+        &self.table
     }
 
-    fn reset(&mut self, log: LogId) -> Result<(), ApplyError> {
-        Ok(self.table.reset(Self::VERSION, log)?)
+    fn over(&self, table: Table) -> Self {
+        Self { table }
     }
 
-    fn apply(&mut self, batch: &[Envelope]) -> Result<(), ApplyError> {
+    fn apply(&mut self, batch: &[Record]) -> Result<(), ApplyError> {
         self.table.apply(batch, fold)
     }
 }
@@ -204,10 +205,12 @@ fn fold(draft: &mut Draft<'_>, envelope: &Envelope) -> Result<(), TableError> {
     let mut added = 0;
     for seq in [envelope.cause, envelope.seq] {
         let key = key(EVENT, job, &seq.0.to_be_bytes());
-        if !draft.is_marked(&key)? {
-            draft.mark(&key);
-            added += 1;
+        // A cause that this program does not understand cannot be shown.
+        if draft.is_marked(&key)? || (seq != envelope.seq && draft.is_set_aside(seq)?) {
+            continue;
         }
+        draft.mark(&key);
+        added += 1;
     }
     count(draft, job, |counts| counts.events += added)?;
     match &envelope.event {

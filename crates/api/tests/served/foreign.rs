@@ -3,7 +3,7 @@
 
 use domain::{Command, Decision};
 
-use crate::node::{Answer, Node, views};
+use crate::node::{Answer, Node, Odd, views};
 
 const MUTATION: &str = r#"mutation { cancelJob(id: "1") { __typename } }"#;
 
@@ -137,7 +137,7 @@ async fn an_address_that_others_can_reach_is_not_served() {
     let (_log, log) = eventlog::Log::open(&dir.path().join("log")).unwrap();
     let (commands, _asked) = tokio::sync::mpsc::channel(1);
     let inbox = api::Inbox::new(commands);
-    let (state, _followers) = views(dir.path(), log, inbox, std::time::Duration::ZERO);
+    let (state, _followers) = views(dir.path(), log, inbox, Odd::default());
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let refused = api::serve(listener, state, std::future::pending()).await.unwrap_err();
     for words in ["no authentication yet", "set api.listen to 127.0.0.1"] {

@@ -7,6 +7,7 @@ mod follow;
 mod foreign;
 mod graphql;
 mod node;
+mod projections;
 mod schema;
 mod socket;
 mod views;

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::{ApiState, Asked, Inbox, Receipt};
-use domain::{Command, Decision, Envelope, Event, Input, Seq, Timestamp};
-use eventlog::{Log, LogId, Reader, Step};
+use domain::{Command, Decision, Event, Input, Seq, Timestamp};
+use eventlog::{Log, Reader, Record, Step};
 use projections::jobs::Jobs;
+use projections::table::Table;
 use projections::trace::Trace;
-use projections::{ApplyError, Checkpoint, Follower, Projection, Store};
+use projections::{ApplyError, Follower, Projection, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -39,6 +40,16 @@ impl Node {
 
     /// A node whose views are `late` with whatever happens.
     pub async fn start_late(decide: fn(&Command) -> Vec<Decision>, late: Duration) -> Self {
+        Self::start_odd(decide, Odd { late, ..Odd::default() }).await
+    }
+
+    /// A node whose views do not know the type of one event.
+    pub async fn start_without(decide: fn(&Command) -> Vec<Decision>, unknown: u64) -> Self {
+        let unknown = Some(Seq(unknown));
+        Self::start_odd(decide, Odd { unknown, ..Odd::default() }).await
+    }
+
+    async fn start_odd(decide: fn(&Command) -> Vec<Decision>, odd: Odd) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (log, reader) = Log::open(&dir.path().join("log")).unwrap();
         let log = Arc::new(Mutex::new(log));
@@ -51,7 +62,7 @@ impl Node {
                 let _ = reply.send(Receipt { seq, decisions });
             }
         });
-        let (state, followers) = views(dir.path(), reader, Inbox::new(commands), late);
+        let (state, followers) = views(dir.path(), reader, Inbox::new(commands), odd);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (running, ended) = oneshot::channel::<()>();
@@ -87,24 +98,38 @@ impl Node {
     }
 }
 
-/// A read model that takes its time.
-struct Late<P>(P, Duration);
+/// What is odd about a node's views.
+#[derive(Clone, Copy, Default)]
+pub struct Odd {
+    /// Each batch takes that long.
+    late: Duration,
+    /// An event as a newer program would write it.
+    unknown: Option<Seq>,
+}
 
-impl<P: Projection> Projection for Late<P> {
+/// A read model that is odd.
+struct Oddly<P>(P, Odd);
+
+impl<P: Projection> Projection for Oddly<P> {
     const NAME: &'static str = P::NAME;
     const VERSION: u32 = P::VERSION;
+    const READABLE_SINCE: u32 = P::READABLE_SINCE;
 
-    fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
-        self.0.checkpoint()
+    fn table(&self) -> &Table {
+        self.0.table()
     }
 
-    fn reset(&mut self, log: LogId) -> Result<(), ApplyError> {
-        self.0.reset(log)
+    fn over(&self, table: Table) -> Self {
+        Self(self.0.over(table), self.1)
     }
 
-    fn apply(&mut self, batch: &[Envelope]) -> Result<(), ApplyError> {
-        std::thread::sleep(self.1);
-        self.0.apply(batch)
+    fn apply(&mut self, batch: &[Record]) -> Result<(), ApplyError> {
+        std::thread::sleep(self.1.late);
+        let mut batch = batch.to_vec();
+        for record in batch.iter_mut().filter(|record| Some(record.seq) == self.1.unknown) {
+            record.schema.kind = 999;
+        }
+        self.0.apply(&batch)
     }
 }
 
@@ -113,20 +138,21 @@ pub fn views(
     dir: &std::path::Path,
     reader: Reader,
     inbox: Inbox,
-    late: Duration,
+    odd: Odd,
 ) -> (ApiState, [Follower; 2]) {
     let store = Store::open(&dir.join("views")).unwrap();
     let (jobs, jobs_view) = Jobs::open(&store).unwrap();
     let (trace, trace_view) = Trace::open(&store, reader.clone()).unwrap();
     let followers = [
-        Follower::start(Late(jobs, late), reader.clone(), |error| panic!("{error}")).unwrap(),
-        Follower::start(Late(trace, late), reader.clone(), |error| panic!("{error}")).unwrap(),
+        Follower::start(Oddly(jobs, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
+        Follower::start(Oddly(trace, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
     ];
     let state = ApiState {
         inbox,
         log: reader,
         jobs: jobs_view,
         trace: trace_view,
+        followers: followers.iter().map(Follower::control).collect(),
         engine: 7,
         hosts: vec!["music.example".into()],
     };

@@ -63,7 +63,7 @@ fn folded(dir: &Path, reader: &Reader, batches: &[(usize, bool)]) -> Everything 
             trace = Trace::open(&store, reader.clone()).unwrap();
         }
         let last = Seq(next + size as u64);
-        let batch: Vec<_> = reader.range(Seq(next)..=last).collect::<Result<_, _>>().unwrap();
+        let batch: Vec<_> = reader.records(Seq(next)..=last).collect::<Result<_, _>>().unwrap();
         jobs.0.apply(&batch).unwrap();
         trace.0.apply(&batch).unwrap();
         next = last.0 + 1;

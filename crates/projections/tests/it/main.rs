@@ -6,5 +6,8 @@
 mod follow;
 mod history;
 mod jobs;
+mod kill;
 mod laws;
+mod letter;
+mod rebuild;
 mod trace;
