@@ -17,7 +17,7 @@ use std::fs;
 use std::path::Path;
 
 use audio::compress;
-use domain::{Envelope, Policy, Seq, Timestamp};
+use domain::{Envelope, Seq, Timestamp};
 use eventlog::history::{Header, write_envelopes};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -246,7 +246,7 @@ fn events() {
     mark.extend([7; 32]);
     seed("block", "mark", &mark);
     let mut file = Vec::new();
-    let life = sim::run::run(3, Policy::default(), 0);
+    let life = sim::run::run(3, &[]);
     let header = Header { engine: 1, job: None };
     write_envelopes(&mut file, header, &life.log[..40]).expect("memory");
     seed("history", "life", &file);

@@ -104,12 +104,10 @@ impl Timeline {
 mod tests {
     use std::convert::Infallible;
 
-    use domain::Policy;
-
     use super::*;
 
     fn life() -> Vec<Envelope> {
-        sim::run::run(3, Policy::default(), 2).log
+        sim::run::run(3, &sim::fault::drawn(3)).log
     }
 
     fn timeline(log: &[Envelope], until: u64) -> Timeline {

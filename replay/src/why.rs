@@ -190,12 +190,12 @@ fn evidence(out: &mut String, evidence: &Evidence) -> fmt::Result {
 mod tests {
     use std::convert::Infallible;
 
-    use domain::{Decision, Envelope, Policy};
+    use domain::{Decision, Envelope};
 
     use super::*;
 
     fn life(seed: u64) -> (Vec<Envelope>, Timeline) {
-        let log = sim::run::run(seed, Policy::default(), 2).log;
+        let log = sim::run::run(seed, &sim::fault::drawn(seed)).log;
         let read = log.iter().cloned().map(Ok::<_, Infallible>);
         let timeline = Timeline::read(read, Seq(u64::MAX)).unwrap();
         (log, timeline)

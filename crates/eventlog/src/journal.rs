@@ -173,7 +173,7 @@ impl Journal {
     }
 
     fn reserve(&mut self, more: u64) -> io::Result<()> {
-        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         let until = self.reserved + more;
         while self.reserved < until {
             let piece =

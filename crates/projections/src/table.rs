@@ -518,7 +518,6 @@ mod tests {
             digest: None,
             command: None,
             payload: payload.clone(),
-            erased: None,
         };
         (1..=count).map(record).collect()
     }
