@@ -234,7 +234,7 @@ mod tests {
             let others: Vec<_> = log.iter().filter(|event| event.cause != event.seq).collect();
             for kept in [1, 3, 7, 20] {
                 // A life that ends before it happened.
-                let (begin, rest) = others.split_at(kept);
+                let (begin, rest) = others.split_at(kept.min(others.len()));
                 let mut places = begin.iter().chain(rest.iter().rev());
                 let lies = log.iter().map(|envelope| match &envelope.event {
                     Event::Input(_) => envelope.clone(),
