@@ -1,7 +1,7 @@
 //! Doors for the targets in `fuzz/targets`: what is otherwise read from inside a store only.
 //! Compiled for them and for nobody else.
 
-use domain::{Envelope, Event, Seq};
+use domain::{Envelope, Seq};
 
 use crate::Damage;
 use crate::block::Block;
