@@ -9,7 +9,7 @@ use anyhow::Context;
 use domain::{JobId, Seq};
 use eventlog::history::{Header, HistoryReader, write_history};
 use eventlog::stats::Count;
-use eventlog::{Log, OpenError, Reader, Stream};
+use eventlog::{Damage, Log, OpenError, Reader, Stream};
 
 use crate::exit::Failure;
 use crate::soak;
@@ -75,6 +75,9 @@ pub(crate) enum Command {
         /// Threads that append at the same time
         #[arg(long, default_value_t = 4)]
         writers: u32,
+        /// Begin a volume after so many events, to see many of them in a short time
+        #[arg(long, value_name = "EVENTS")]
+        volume_events: Option<u64>,
     },
     /// Print `<number> <hash>` of every event in order, from 0, as `soak` counts them
     Dump(Folder),
@@ -98,7 +101,9 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
         Command::Backup { folder, to } => backup(&folder.dir, to),
         Command::Restore { from, folder } => restore(from, &folder.dir),
         Command::Stats(folder) => stats(&folder.dir),
-        Command::Soak { folder, writers } => soak::run(&folder.dir, *writers),
+        Command::Soak { folder, writers, volume_events } => {
+            soak::run(&folder.dir, *writers, *volume_events)
+        }
         Command::Dump(folder) => dump(&folder.dir),
     }
 }
@@ -111,6 +116,11 @@ fn open(dir: &Path) -> anyhow::Result<Reader> {
         }
         OpenError::InUse => anyhow::Error::from(error)
             .context(format!("stop the node that uses {} first", dir.display())),
+        // A file that may not be read is not damaged, nor is what a newer program wrote.
+        OpenError::Damaged(eventlog::ReadError::Io(_))
+        | OpenError::Damaged(eventlog::ReadError::Volume { damage: Damage::Version(_), .. }) => {
+            error.into()
+        }
         OpenError::Damaged(_) | OpenError::Store(_) => damaged(&error),
         error => error.into(),
     })

@@ -12,7 +12,7 @@ use domain::{
     AssignmentId, ByteRange, Decision, Event, Input, JobId, Observation, PeerId, Seq, Timestamp,
     TrackKey,
 };
-use eventlog::{Log, Step};
+use eventlog::{Limits, Log, Step};
 
 use crate::log::hex;
 
@@ -25,8 +25,10 @@ struct Handed {
     durable: mpsc::Sender<()>,
 }
 
-pub(crate) fn run(dir: &Path, writers: u32) -> anyhow::Result<()> {
-    let (mut log, reader) = Log::open(dir)?;
+pub(crate) fn run(dir: &Path, writers: u32, volume_events: Option<u64>) -> anyhow::Result<()> {
+    let mut limits = Limits::default();
+    limits.volume_events = volume_events.unwrap_or(limits.volume_events);
+    let (mut log, reader) = Log::open_with(dir, limits)?;
     let (hand, handed) = mpsc::sync_channel::<Handed>(ROUND);
     let begin = reader.durable().0;
     for writer in 0..writers.max(1) {
@@ -39,7 +41,7 @@ pub(crate) fn run(dir: &Path, writers: u32) -> anyhow::Result<()> {
                     return;
                 }
                 // A few are always under way, so that there is something to commit together.
-                if number % 8 == 0 && told.recv().is_err() {
+                if number >= begin + 8 && told.recv().is_err() {
                     return;
                 }
             }

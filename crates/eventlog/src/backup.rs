@@ -74,8 +74,13 @@ pub fn backup(reader: &Reader, to: &Path) -> Result<Seq, BackupError> {
         sealed::write(&path, *start, copied.into_iter().map(Ok), &streams)?;
     }
     // Last, as the proof that all of the above is there.
-    Mark::open(to)?.set(durable, &head)?;
+    let mark = Mark::open(to)?;
+    mark.set(durable, &head)?;
+    mark.sync()?;
     sync_folder(to)?;
+    if let Some(parent) = to.canonicalize()?.parent() {
+        sync_folder(parent)?;
+    }
     Ok(durable)
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct End {
     pub(crate) head: [u8; 32],
     /// Number of blocks.
     pub(crate) blocks: u64,
+    /// Offset at which the last commit begins.
+    pub(crate) commit: u64,
     /// Offset at which the next block begins.
     pub(crate) offset: u64,
     /// Where some of the blocks begin.
@@ -55,7 +57,8 @@ impl End {
     pub(crate) fn of_none(start: Start) -> Self {
         let last = Seq(start.first.0 - 1);
         let offset = HEADER_BYTES as u64;
-        Self { start, last, head: start.before, blocks: 0, offset, marks: Vec::new() }
+        let (head, marks) = (start.before, Vec::new());
+        Self { start, last, head, blocks: 0, commit: offset, offset, marks }
     }
 
     /// Goes on behind a block.
@@ -102,8 +105,14 @@ impl Journal {
         let Some(end) = scan(&file, path, block)? else { return Ok(None) };
         let io = |source| OpenError::Io { what: "cut the torn end off", source };
         file.set_len(end.offset).map_err(io)?;
+        // What the run before could not sync may be in the system's memory only, and be taken for
+        // written there: it is written again.
+        let bytes = usize::try_from(end.offset - end.commit).unwrap_or(usize::MAX);
+        let last = sealed::read_up_to(&file, end.commit, bytes).map_err(io)?;
+        file.write_all_at(&last, end.commit).map_err(io)?;
         let mut journal = Self { file, path: path.into(), reserved: end.offset, end };
-        journal.reserve(RESERVE_BYTES).map_err(io)?;
+        // Without the reserve it is only slower.
+        let _ = journal.reserve(RESERVE_BYTES);
         journal.file.sync_all().map_err(io)?;
         Ok(Some(journal))
     }
@@ -164,6 +173,11 @@ impl Journal {
         Ok(scan(&file, path, block)?.map(|end| Sealed::of(file, path, end)))
     }
 
+    /// The journal as it is now, to be read.
+    pub(crate) fn image(&self) -> io::Result<Sealed> {
+        Ok(Sealed::of(self.file.try_clone()?, &self.path, self.end.clone()))
+    }
+
     /// Shows all blocks again.
     pub(crate) fn blocks(
         &self,
@@ -220,6 +234,7 @@ fn scan(
                 for one in &blocks {
                     block(one)?;
                 }
+                ahead.commit = end.offset;
                 end = ahead;
             }
             Err(damage) => break damage,

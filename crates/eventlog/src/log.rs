@@ -235,13 +235,18 @@ impl Log {
             return Err(OpenError::Version(1));
         }
         let volumes_dir = dir.join("volumes");
-        let opened = Volumes::open(&volumes_dir)?;
-        let Opened { volumes, journal, active, streams } = opened;
+        // Opening cuts off what is torn, so it has to be known before that nothing is missing.
+        let found = Volumes::read(&volumes_dir)?;
+        let (last, head) = found.map_or((Seq(0), [0; 32]), |found| (found.last, found.head));
+        Mark::check(Mark::peek(dir), last, &head)?;
+        let Opened { volumes, journal, active, streams } = Volumes::open(&volumes_dir)?;
         let mark = Mark::open(dir).map_err(io("open the mark of"))?;
-        mark.check(journal.end().last, &journal.end().head)?;
         // So that it takes no space later, when there may be none.
         mark.set(journal.end().last, &journal.end().head).map_err(io("write the mark of"))?;
-        crate::active::sync_folder(dir).map_err(io("sync the folder of"))?;
+        for folder in [Some(dir), dir.canonicalize().ok().as_deref().and_then(Path::parent)] {
+            let synced = folder.map_or(Ok(()), crate::active::sync_folder);
+            synced.map_err(io("sync a folder of"))?;
+        }
         let volumes = Arc::new(volumes);
         let durable = Arc::new(Signal::at(journal.end().last));
         let waits = Arc::new(AtomicBool::new(false));
@@ -281,7 +286,7 @@ impl Log {
         let (last, head) =
             found.as_ref().map_or((Seq(0), [0; 32]), |found| (found.last, found.head));
         // What held events once is a log that lost them.
-        Mark::compare(mark, last, &head)?;
+        Mark::check(mark, last, &head)?;
         let Some(Found { volumes, identity, last, .. }) = found else {
             let earlier = dir.join("db").is_file() && dir.join("conf").is_file();
             return Err(if earlier { OpenError::Version(1) } else { OpenError::NotALog });
@@ -403,7 +408,11 @@ impl Log {
         for (command, seq) in batch.commands {
             self.streams.take(command, seq);
         }
-        self.mark.set(end.last, &end.head).map_err(AppendError::Sync)?;
+        match self.mark.set(end.last, &end.head) {
+            // It may lag behind, and the batch is durable.
+            Err(error) if !is_full_disk(&error) => return Err(AppendError::Sync(error)),
+            Ok(()) | Err(_) => {}
+        }
         self.standing = Standing::Ready;
         self.durable.set(end.last);
         Ok(batch.first..Seq(end.last.0 + 1))
@@ -453,6 +462,11 @@ impl Log {
             Err(OpenError::Store(error)) if is_full(&error) => {
                 self.standing = Standing::Waiting(batch);
                 return Err(AppendError::of_store(error));
+            }
+            // Somebody still reads from the store that was given up.
+            Err(OpenError::InUse) => {
+                self.standing = Standing::Waiting(batch);
+                return Err(AppendError::Waiting);
             }
             Err(error) => return Err(AppendError::Volume(error)),
         }

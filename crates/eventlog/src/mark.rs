@@ -42,12 +42,7 @@ impl Mark {
 
     /// Fails when the log ends before the mark, or differs where the mark is. A mark that cannot be
     /// read proves nothing: its own write may have been torn.
-    pub(crate) fn check(&self, last: Seq, hash: &[u8; 32]) -> Result<(), ReadError> {
-        Self::compare(self.read(), last, hash)
-    }
-
-    /// The same with what a mark said.
-    pub(crate) fn compare(
+    pub(crate) fn check(
         mark: Option<(Seq, [u8; 32])>,
         last: Seq,
         hash: &[u8; 32],
@@ -66,6 +61,11 @@ impl Mark {
     /// Moves the mark to the end of what is durable now.
     pub(crate) fn set(&self, last: Seq, hash: &[u8; 32]) -> io::Result<()> {
         self.file.write_all_at(&encode(last, hash), 0)
+    }
+
+    /// Makes the mark durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
     }
 
     fn read(&self) -> Option<(Seq, [u8; 32])> {
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn checked(dir: &Path, last: u64, hash: u8) -> Result<(), ReadError> {
-        Mark::open(dir).unwrap().check(Seq(last), &[hash; 32])
+        Mark::check(Mark::open(dir).unwrap().read(), Seq(last), &[hash; 32])
     }
 
     #[test]

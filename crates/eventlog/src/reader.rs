@@ -27,9 +27,6 @@ pub enum ReadError {
     /// The file system refused.
     #[error("a file of the log could not be read")]
     Io(#[from] io::Error),
-    /// The store is closed for a moment because the disk was full.
-    #[error("the log is being opened again; try in a moment")]
-    Away,
     /// A sealed volume says nothing that can be trusted about itself.
     #[error("the sealed volume {}: {damage}", path.display())]
     Volume {
@@ -183,7 +180,6 @@ impl Reader {
             }
             verified.volumes += 1;
             match &volume {
-                Volume::Away(_) => return Err(ReadError::Away),
                 Volume::Active(active) => {
                     for block in active.walk() {
                         let block = block?;

@@ -128,7 +128,7 @@ pub fn salvage(dir: &Path, out: impl Write) -> Result<Salvaged, SalvageError> {
     if !dir.join("volumes").is_dir() {
         return Err(OpenError::NotALog.into());
     }
-    let _lock = Lock::take(dir)?;
+    let _lock = Lock::take_existing(dir)?;
     let mark = Mark::peek(dir);
     let mut sources = Vec::new();
     for path in files(dir)? {
@@ -233,7 +233,12 @@ impl Found {
                 }
             }
         })?;
+        // A text in an event may look like a block; what is inside a whole one is none.
+        let mut whole_until = 0;
         for offset in heads {
+            if offset < whole_until {
+                continue;
+            }
             let header = read_up_to(&source.file, offset, block::HEADER_BYTES)?;
             let Ok(announced) = block::announced(&header) else { continue };
             let (first, length) = (announced.first, announced.length);
@@ -248,6 +253,7 @@ impl Found {
             };
             if let Ok(block) = Block::check(whole, first) {
                 self.add(first, place(vec![offset], &block));
+                whole_until = offset + length as u64;
                 continue;
             }
             let mut offsets = vec![offset];

@@ -170,7 +170,14 @@ impl Sealed {
         head.copy_from_slice(&footer[24..56]);
         let (marks, streams) =
             read_tail(&tail).ok_or_else(|| damaged(Damage::Header("its tail is impossible")))?;
-        let end = End { start, last, head, blocks, offset: tail_at, marks };
+        let is_possible = last.0 < u64::MAX
+            && last.0 + 1 >= start.first.0
+            && tail_at >= HEADER_BYTES as u64
+            && marks.iter().all(|(_, offset)| *offset < tail_at);
+        if !is_possible {
+            return Err(damaged(Damage::Header("its tail is impossible")));
+        }
+        let end = End { start, last, head, blocks, commit: tail_at, offset: tail_at, marks };
         Ok((Self::of(file, path, end), streams))
     }
 

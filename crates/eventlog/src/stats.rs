@@ -72,7 +72,6 @@ impl Reader {
             let (is_sealed, bytes) = match &volume {
                 Volume::Sealed(sealed) => (sealed.is_sealed(), sealed.file_bytes()?),
                 Volume::Active(active) => (false, active.file_bytes()?),
-                Volume::Away(_) => return Err(ReadError::Away),
             };
             stats.volumes.push(VolumeStats { first, is_sealed, bytes });
         }

@@ -133,7 +133,7 @@ impl Streams {
         let mut streams = Self::default();
         for _ in 0..take_u64(&mut bytes)? {
             let stream = Stream::from_code(take_u64(&mut bytes)?)?;
-            let revision = take_u64(&mut bytes)?;
+            let revision = take_u64(&mut bytes).filter(|revision| *revision < u64::MAX)?;
             let correlation = Seq(take_u64(&mut bytes)?);
             streams.heads.insert(stream, Head { revision, correlation });
         }

@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -28,9 +29,8 @@ use crate::streams::Streams;
 #[derive(Clone)]
 pub(crate) enum Volume {
     Active(Arc<Active>),
+    /// Sealed, or a journal that is read while its store is not there.
     Sealed(Arc<Sealed>),
-    /// Closed for a moment, to be opened anew.
-    Away(Start),
 }
 
 impl Volume {
@@ -38,7 +38,6 @@ impl Volume {
         match self {
             Self::Active(active) => active.start(),
             Self::Sealed(sealed) => sealed.start(),
-            Self::Away(start) => *start,
         }
     }
 
@@ -46,7 +45,6 @@ impl Volume {
     pub(crate) fn block_at(&self, seq: Seq, window: &mut Window) -> Result<Block, ReadError> {
         let missing = |seq| ReadError::Damaged { seq, damage: Damage::Missing };
         match self {
-            Self::Away(_) => Err(ReadError::Away),
             Self::Sealed(sealed) if seq > sealed.last() => Err(missing(seq)),
             Self::Sealed(sealed) => sealed.block_at(seq, window),
             Self::Active(active) => {
@@ -105,9 +103,10 @@ impl Volumes {
         Ok(())
     }
 
-    /// Makes the store of the active volume anew, or opens it, and brings it in line with the journal.
+    /// Opens the store of the active volume anew and brings it in line with the journal, which is read
+    /// meanwhile.
     pub(crate) fn reopen(&self, dir: &Path, journal: &Journal) -> Result<Arc<Active>, OpenError> {
-        self.put(Volume::Away(journal.end().start));
+        self.put(Volume::Sealed(Arc::new(journal.image().map_err(ReadError::Io)?)));
         let active = Arc::new(open_store(dir, journal)?);
         self.put(Volume::Active(Arc::clone(&active)));
         Ok(active)
@@ -156,8 +155,8 @@ impl Volumes {
                     forms.remove_store()?;
                 }
                 None if is_newest => {
-                    std::fs::remove_file(path).map_err(io("remove an empty journal of"))?;
                     forms.remove_store()?;
+                    std::fs::remove_file(path).map_err(io("remove an empty journal of"))?;
                 }
                 None => {
                     return Err(ReadError::Damaged { seq: first, damage: Damage::Missing }.into());
@@ -187,8 +186,9 @@ pub(crate) fn begin(dir: &Path, start: Start) -> Result<(Journal, Arc<Active>), 
     if store.exists() {
         std::fs::remove_dir_all(&store).map_err(io("remove an empty store of"))?;
     }
-    let active = Active::open(&store, start)?;
+    // A journal without its store is whole; a store without its journal proves nothing.
     let journal = Journal::create(&path, start).map_err(io("begin a volume of"))?;
+    let active = Active::open(&store, start)?;
     Ok((journal, Arc::new(active)))
 }
 
@@ -308,14 +308,18 @@ impl End {
 /// Opens the store of a journal and brings it in line. One that sled refuses is made anew: whatever was
 /// in it is in the journal.
 fn open_store(dir: &Path, journal: &Journal) -> Result<Active, OpenError> {
-    match in_line(dir, journal) {
-        Err(OpenError::Store(error)) if !active::is_full(&error) => {
-            let io = |source| OpenError::Io { what: "remove a damaged store of", source };
-            std::fs::remove_dir_all(dir).map_err(io)?;
-            in_line(dir, journal)
-        }
-        opened => opened,
+    // sled panics on some of what a power cut can leave, as it is never synced.
+    let opened = catch_unwind(AssertUnwindSafe(|| in_line(dir, journal)));
+    let refused = match opened {
+        Ok(Err(OpenError::Store(error))) => !active::is_full(&error),
+        Ok(opened) => return opened,
+        Err(_) => true,
+    };
+    if refused {
+        let io = |source| OpenError::Io { what: "remove a damaged store of", source };
+        std::fs::remove_dir_all(dir).map_err(io)?;
     }
+    in_line(dir, journal)
 }
 
 fn in_line(dir: &Path, journal: &Journal) -> Result<Active, OpenError> {

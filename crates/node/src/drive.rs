@@ -43,7 +43,9 @@ impl Drive {
     pub(crate) async fn begin(&mut self, started: Input) -> Result<(), AppendError> {
         let unanswered = self.engine.resume();
         let step = self.step(Entry { input: started, reply: None });
-        self.commit(vec![step]).await?;
+        if !self.commit(vec![step]).await? {
+            return Ok(());
+        }
         for effect in unanswered {
             self.performer.perform(effect);
         }
@@ -92,11 +94,11 @@ impl Drive {
             .map(|step| Step { digest: Some(step.digest), ..Step::new(step.at, &step.events) })
             .collect();
         let mut appended = tokio::task::block_in_place(|| self.log.append(&steps));
-        while let Err(AppendError::DiskFull(error)) = appended {
+        while let Err(error @ (AppendError::DiskFull(_) | AppendError::Waiting)) = appended {
             tracing::error!(%error, "the event log waits for space on its disk");
             tokio::select! {
                 biased;
-                // Nothing of this round was done, so to the next run it never came in.
+                // Nothing of this round was done: the next run does what of it is recorded.
                 _ = self.stop.wait_for(|stop| *stop) => return Ok(false),
                 () = tokio::time::sleep(LOOK_FOR_SPACE) => {}
             }

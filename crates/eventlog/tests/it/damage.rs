@@ -97,6 +97,32 @@ fn every_flipped_byte_of_the_journal_is_named() {
 }
 
 #[test]
+fn a_damaged_log_is_refused_before_anything_of_it_is_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = fill(dir.path());
+    let whole = fs::read(journal(dir.path())).unwrap();
+    let offsets = offsets(&whole);
+    // In the last block it looks like a torn end, and in the header like a journal that was never begun.
+    for at in [offsets[4] + 90, 20] {
+        let mut bad = whole.clone();
+        bad[at] ^= 4;
+        if at == 20 {
+            bad.truncate(offsets[1] - 1);
+        }
+        fs::write(journal(dir.path()), &bad).unwrap();
+        assert!(error_of(Log::open(dir.path())).is_some());
+        assert_eq!(fs::read(journal(dir.path())).unwrap(), bad);
+        let values = change_store(dir.path(), |tree| tree.iter().count());
+        assert_eq!(values, 7, "the store has what the journal lost");
+    }
+    fs::write(journal(dir.path()), &whole).unwrap();
+    mended(dir.path(), &good);
+    // A volume that was begun and never got its store.
+    fs::remove_dir_all(dir.path().join("volumes/00000000000000000001.sled")).unwrap();
+    mended(dir.path(), &good);
+}
+
+#[test]
 fn a_journal_that_ends_early_is_missed_by_its_mark() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path());
