@@ -24,7 +24,7 @@ fn journal(dir: &Path) -> PathBuf {
 }
 
 /// Where the blocks of a journal begin, and where the last one ends.
-fn offsets(journal: &[u8]) -> Vec<usize> {
+pub fn offsets(journal: &[u8]) -> Vec<usize> {
     let mut offsets = vec![72];
     while &journal[*offsets.last().unwrap()..][..4] == b"RBLK" {
         let at = *offsets.last().unwrap();
