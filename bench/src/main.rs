@@ -1,7 +1,8 @@
 //! The event log beside other embedded stores, in one run on one disk: durable appends at several batch
 //! sizes, opening, a full scan after the caches were dropped, and memory. Prints tables in Markdown.
 //!
-//! `cargo run --release --manifest-path bench/Cargo.toml -- [folder] [events of the scan]`
+//! `cargo run --release --manifest-path bench/Cargo.toml -- [folder] [events of the scan] [store]`; with a
+//! store only that one is measured.
 //!
 //! Rounds of all stores alternate, so that a busy minute of the machine hits all of them; the median of
 //! the rounds is told, and the best.
@@ -31,29 +32,33 @@ fn main() -> Result<(), Failure> {
     }
     let base = first.map_or_else(std::env::temp_dir, PathBuf::from);
     let events: u64 = arguments.next().map_or(Ok(1_000_000), |text| text.parse())?;
+    let kinds = match arguments.next() {
+        Some(name) => vec![Kind::named(&name).ok_or("no such store")?],
+        None => KINDS.to_vec(),
+    };
     let dir = base.join(format!("reprise-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
-    let measured = appends(&dir).and_then(|()| scans(&dir, events));
+    let measured = appends(&dir, &kinds).and_then(|()| scans(&dir, events, &kinds));
     std::fs::remove_dir_all(&dir)?;
     measured
 }
 
-fn appends(dir: &Path) -> Result<(), Failure> {
+fn appends(dir: &Path, kinds: &[Kind]) -> Result<(), Failure> {
     for size in [1, 64, 256] {
         let batch = batch(size);
         println!(
             "\n| durable appends, batch {size} | median events/s | best events/s | p50 us | p99 us |"
         );
         println!("|---|---|---|---|---|");
-        let mut rounds: Vec<Vec<Round>> = KINDS.iter().map(|_| Vec::new()).collect();
+        let mut rounds: Vec<Vec<Round>> = kinds.iter().map(|_| Vec::new()).collect();
         for round in 0..ROUNDS {
-            for (kind, rounds) in KINDS.iter().zip(&mut rounds) {
+            for (kind, rounds) in kinds.iter().zip(&mut rounds) {
                 let at = dir.join(format!("append-{}-{size}-{round}", kind.name()));
                 rounds.push(append(*kind, &at, &batch)?);
                 std::fs::remove_dir_all(&at)?;
             }
         }
-        for (kind, mut rounds) in KINDS.iter().zip(rounds) {
+        for (kind, mut rounds) in kinds.iter().zip(rounds) {
             rounds.sort_by(|a, b| a.rate.total_cmp(&b.rate));
             let (median, best) = (&rounds[ROUNDS / 2], &rounds[ROUNDS - 1]);
             println!(
@@ -90,9 +95,9 @@ fn append(kind: Kind, dir: &Path, batch: &Stored) -> Result<Round, Failure> {
     Ok(Round { rate, p50: at(50), p99: at(99) })
 }
 
-fn scans(dir: &Path, events: u64) -> Result<(), Failure> {
+fn scans(dir: &Path, events: u64, kinds: &[Kind]) -> Result<(), Failure> {
     let batch = batch(64);
-    for kind in KINDS {
+    for kind in kinds {
         let mut store = kind.open(&dir.join(format!("scan-{}", kind.name())))?;
         let mut appended = 0;
         while appended < events {
@@ -104,7 +109,7 @@ fn scans(dir: &Path, events: u64) -> Result<(), Failure> {
         "\n| {events} events in batches of 64 | open ms | cold scan events/s | warm scan events/s | memory MB | disk B/event |"
     );
     println!("|---|---|---|---|---|---|");
-    for kind in KINDS {
+    for kind in kinds {
         let at = dir.join(format!("scan-{}", kind.name()));
         let dropped = std::fs::write("/proc/sys/vm/drop_caches", "3").is_ok();
         let program = std::env::current_exe()?;
