@@ -230,7 +230,7 @@ mod tests {
                 Input::Command(Command::CancelJob { job } | Command::RetryJob { job }) => {
                     vec![Decision::CommandRefused { reason: CommandRefusal::UnknownJob(*job) }]
                 }
-                Input::Observation(_) => vec![],
+                Input::Command(Command::SkipDeadLetter { .. }) | Input::Observation(_) => vec![],
             };
             let decisions = decisions.into_iter().map(Event::Decision);
             let events = std::iter::once(Event::Input(input)).chain(decisions).collect();

@@ -140,6 +140,7 @@ any_of! { any_command, Command:
     AddJob => { release: any_release() },
     CancelJob => { job: any_job() },
     RetryJob => { job: any_job() },
+    SkipDeadLetter => { view: Just("jobs".to_owned()), event: (0u64..40).prop_map(Seq) },
 }
 
 any_of! { any_observation, Observation:

@@ -1,6 +1,6 @@
 //! What can be asked for. A mutation turns its arguments into a [`Command`] and its receipt into an
 //! answer; what the engine refuses is an answer too. An answer is given once what was asked is durable
-//! and whoever reads next sees it. What is asked of a view is no command: it changes no event.
+//! and whoever reads next sees it. To fold a view anew is no command: it changes nothing that is known.
 
 use async_graphql::{Context, ID, Object, Result};
 use domain::decision::CommandRefusal;
@@ -66,7 +66,7 @@ impl Mutation {
         Ok(read(move || follower.status()).await?.into())
     }
 
-    /// Acknowledges that a read model goes on without an event.
+    /// Leaves it at that a read model went on without an event.
     async fn skip_dead_letter(
         &self,
         context: &Context<'_>,
@@ -74,10 +74,11 @@ impl Mutation {
         #[graphql(desc = "The event's position.")] seq: Seq,
     ) -> Result<Projection> {
         let follower = context.data::<ApiState>()?.follower(&projection)?;
-        let letters = follower.letters();
-        if !read(move || letters.acknowledge(seq.into())).await? {
+        let (letters, event) = (follower.letters(), seq.into());
+        if !read(move || letters.has(event)).await? {
             return Err(bad_input(format!("event {} is no dead letter of {projection}", seq.0)));
         }
+        ask(context, Command::SkipDeadLetter { view: projection, event }).await?;
         Ok(read(move || follower.status()).await?.into())
     }
 }

@@ -2,6 +2,7 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::event::Seq;
 use crate::id::{JobId, ReleaseId};
 
 /// Something a person asks the node to do.
@@ -21,5 +22,12 @@ pub enum Command {
     RetryJob {
         /// The job.
         job: JobId,
+    },
+    /// Leave it at that a view went on without an event.
+    SkipDeadLetter {
+        /// The view's name.
+        view: String,
+        /// The event's position.
+        event: Seq,
     },
 }

@@ -73,7 +73,7 @@ impl Event {
     pub fn job(&self) -> Option<JobId> {
         match self {
             Self::Input(Input::Command(command)) => match command {
-                Command::AddJob { .. } => None,
+                Command::AddJob { .. } | Command::SkipDeadLetter { .. } => None,
                 Command::CancelJob { job } | Command::RetryJob { job } => Some(*job),
             },
             Self::Input(Input::Observation(seen)) => observation_job(seen),

@@ -126,6 +126,7 @@ pub fn name(event: &Event) -> &'static str {
             Command::AddJob { .. } => "AddJob",
             Command::CancelJob { .. } => "CancelJob",
             Command::RetryJob { .. } => "RetryJob",
+            Command::SkipDeadLetter { .. } => "SkipDeadLetter",
         },
         Event::Input(Input::Observation(seen)) => match seen {
             Observation::NodeStarted { .. } => "NodeStarted",
@@ -188,6 +189,7 @@ fn command_fields(command: &Command) -> String {
     match command {
         Command::AddJob { release } => format!("release={release}"),
         Command::CancelJob { job } | Command::RetryJob { job } => format!("job={job}"),
+        Command::SkipDeadLetter { view, event } => format!("view={view} event={event}"),
     }
 }
 

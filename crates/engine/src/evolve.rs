@@ -17,7 +17,11 @@ impl State {
         match event {
             Event::Input(Input::Command(command)) => match command {
                 // A command changes nothing itself: what becomes of it is decided.
-                Command::AddJob { .. } | Command::CancelJob { .. } | Command::RetryJob { .. } => {}
+                Command::AddJob { .. }
+                | Command::CancelJob { .. }
+                | Command::RetryJob { .. }
+                // A matter of the view.
+                | Command::SkipDeadLetter { .. } => {}
             },
             Event::Input(Input::Observation(seen)) => self.observed(seen, at),
             Event::Decision(decision) => self.decided(decision, at),

@@ -40,6 +40,11 @@ impl Generations {
         Ok(all)
     }
 
+    /// The view's name.
+    pub(crate) const fn view(&self) -> &'static str {
+        self.view
+    }
+
     /// The one that answers.
     pub(crate) fn serving(&self) -> Result<Generation, TableError> {
         self.generation(self.number()?)

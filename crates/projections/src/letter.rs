@@ -4,6 +4,8 @@
 //! ```text
 //! 0 | seq u64   -> at u64 | 1 when acknowledged | reason
 //! ```
+//! One is acknowledged by a command in the log, [`domain::Command::SkipDeadLetter`].
+//!
 //! Nothing folds a single event in later, because rows depend on the order: trying again is folding
 //! everything anew, see [`crate::follow::Control::rebuild`].
 
@@ -53,12 +55,13 @@ impl Letters {
         Ok(letters.iter().filter(|letter| !letter.acknowledged).count() as u64)
     }
 
-    /// Acknowledges one; false when there is none at this position.
+    /// Whether there is one at this position.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn acknowledge(&self, seq: Seq) -> Result<bool, TableError> {
-        self.0.acknowledge(seq)
+    pub fn has(&self, seq: Seq) -> Result<bool, TableError> {
+        let after = Seq(seq.0.saturating_sub(1));
+        Ok(self.list(after, 1)?.first().is_some_and(|letter| letter.seq == seq))
     }
 }
 

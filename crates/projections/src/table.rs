@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use domain::{Envelope, Seq, Timestamp};
+use domain::{Command, Envelope, Event, Input, Seq, Timestamp};
 use eventlog::{LogId, Record, Signal};
 use rkyv::rancor;
 
@@ -200,7 +200,10 @@ impl Table {
                 return Err(ApplyError::Gap { after: checkpoint.seq, found: record.seq });
             }
             let refused = match record.envelope() {
-                Ok(envelope) => match fold(&mut draft, &envelope) {
+                Ok(envelope) => match self
+                    .skip(&mut draft, &envelope)
+                    .and_then(|()| fold(&mut draft, &envelope))
+                {
                     Ok(()) => None,
                     Err(error) if error.is_of_event() => Some(error.to_string()),
                     Err(error) => return Err(error.into()),
@@ -280,12 +283,6 @@ impl Table {
         let (old, seq) = {
             let mut serving = self.write();
             let new = beside.read().clone();
-            // What a person has seen stays seen.
-            for letter in letters_of(&serving.tree, Seq(0), usize::MAX)? {
-                if letter.acknowledged {
-                    acknowledge_in(&new.tree, letter.seq)?;
-                }
-            }
             self.generations.point_at(&new)?;
             let seq = checkpoint_of(&new.tree)?.map_or(Seq(0), |checkpoint| checkpoint.seq);
             (std::mem::replace(&mut *serving, new), seq)
@@ -294,8 +291,16 @@ impl Table {
         self.generations.retire(&old)
     }
 
-    pub(crate) fn acknowledge(&self, seq: Seq) -> Result<bool, TableError> {
-        acknowledge_in(&self.write().tree, seq)
+    /// What a person skips is told by the log, so that it stays skipped whatever is folded anew.
+    fn skip(&self, draft: &mut Draft<'_>, envelope: &Envelope) -> Result<(), TableError> {
+        match &envelope.event {
+            Event::Input(Input::Command(Command::SkipDeadLetter { view, event }))
+                if view == self.generations.view() =>
+            {
+                draft.acknowledge(*event)
+            }
+            _ => Ok(()),
+        }
     }
 
     // A panic elsewhere leaves no rows half-written: they change by one batch or not at all.
@@ -320,16 +325,6 @@ fn letters_of(tree: &sled::Tree, after: Seq, limit: usize) -> Result<Vec<DeadLet
         letters.extend(DeadLetter::read(&key, &value));
     }
     Ok(letters)
-}
-
-fn acknowledge_in(tree: &sled::Tree, seq: Seq) -> Result<bool, TableError> {
-    let key = letter::key(seq);
-    let value = tree.get(&key)?;
-    let Some(letter) = value.and_then(|value| DeadLetter::read(&key, &value)) else {
-        return Ok(false);
-    };
-    tree.insert(key, DeadLetter { acknowledged: true, ..letter }.write())?;
-    Ok(true)
 }
 
 /// Rows that do not change while they are looked at.
@@ -462,6 +457,20 @@ impl Draft<'_> {
         self.changed.insert(letter::key(seq), Some(letter.write()));
     }
 
+    /// Marks a dead letter as skipped, if there is one at this position.
+    fn acknowledge(&mut self, seq: Seq) -> Result<(), TableError> {
+        let key = letter::key(seq);
+        let value = match self.changed.get(&key) {
+            Some(value) => value.clone(),
+            None => self.tree.get(&key)?.map(|value| value.to_vec()),
+        };
+        if let Some(letter) = value.and_then(|value| DeadLetter::read(&key, &value)) {
+            let letter = DeadLetter { acknowledged: true, ..letter };
+            self.set(&key, Some(letter.write()));
+        }
+        Ok(())
+    }
+
     fn set(&mut self, key: &[u8], value: Written) {
         let before = self.changed.insert(key.to_vec(), value);
         self.undo.push((key.to_vec(), before));
@@ -504,8 +513,7 @@ mod tests {
 
     /// A node's start, which every program knows.
     fn records(count: u64) -> Vec<Record> {
-        let event =
-            domain::Event::Input(domain::Input::Observation(domain::Observation::SessionOpened));
+        let event = Event::Input(Input::Observation(domain::Observation::SessionOpened));
         let (schema, payload): (Schema, _) = eventlog::encode(&event).unwrap();
         let record = |seq| Record {
             seq: Seq(seq),

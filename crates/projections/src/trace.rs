@@ -215,7 +215,10 @@ fn fold(draft: &mut Draft<'_>, envelope: &Envelope) -> Result<(), TableError> {
     count(draft, job, |counts| counts.events += added)?;
     match &envelope.event {
         Event::Input(Input::Command(command)) => match command {
-            Command::AddJob { .. } | Command::CancelJob { .. } | Command::RetryJob { .. } => Ok(()),
+            Command::AddJob { .. }
+            | Command::CancelJob { .. }
+            | Command::RetryJob { .. }
+            | Command::SkipDeadLetter { .. } => Ok(()),
         },
         Event::Input(Input::Observation(seen)) => fold_observation(draft, job, seen),
         Event::Decision(decision) => fold_decision(draft, job, decision),

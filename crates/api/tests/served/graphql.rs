@@ -23,6 +23,7 @@ fn decide(command: &Command) -> Vec<Decision> {
         Command::CancelJob { job } | Command::RetryJob { job } => {
             refused(CommandRefusal::UnknownJob(*job))
         }
+        Command::SkipDeadLetter { .. } => Vec::new(),
     }
 }
 

@@ -20,6 +20,7 @@ pub fn decide(command: &Command) -> Vec<Decision> {
         Command::RetryJob { job } => {
             vec![Decision::JobResumed { job: *job, by: ResumedBy::Person }]
         }
+        Command::SkipDeadLetter { .. } => Vec::new(),
     }
 }
 

@@ -18,7 +18,7 @@ use domain::observation::{
 use domain::score::Ppm;
 use domain::{
     AssignmentId, ByteRange, Command, Decision, Event, Input, JobId, Observation, PeerId, Policy,
-    ReleaseId, SearchId, SourceId, Target, Timestamp, TrackKey,
+    ReleaseId, SearchId, Seq, SourceId, Target, Timestamp, TrackKey,
 };
 use rkyv::rancor;
 
@@ -93,6 +93,7 @@ events! {
         1 AddJob { release: ReleaseId }
         2 CancelJob { job: JobId }
         3 RetryJob { job: JobId }
+        4 SkipDeadLetter { view: String, event: Seq }
     }
     observations, Observation {
         100 NodeStarted { policy: Policy, engine: u32, build: String }

@@ -16,7 +16,7 @@ use domain::score::Ppm;
 use domain::target::Credit;
 use domain::{
     AssignmentId, ByteRange, Command, Decision, Event, Input, JobId, Observation, PeerId, Policy,
-    RecordingId, ReleaseId, SearchId, SourceId, Target, Timestamp, Track, TrackKey,
+    RecordingId, ReleaseId, SearchId, Seq, SourceId, Target, Timestamp, Track, TrackKey,
 };
 
 /// Samples of one enum, with names such as `Command::AddJob`.
@@ -100,6 +100,7 @@ samples! { commands, Command:
     AddJob => { release: RELEASE },
     CancelJob => { job: JOB },
     RetryJob => { job: JOB },
+    SkipDeadLetter => { view: text("jobs"), event: Seq(77) },
 }
 
 samples! { observations, Observation:

@@ -26,6 +26,8 @@ pub(super) fn fold(draft: &mut Draft<'_>, envelope: &Envelope) -> Folded {
         Event::Input(Input::Command(command)) => match command {
             // What follows from it is told by decisions.
             Command::AddJob { .. } | Command::CancelJob { .. } | Command::RetryJob { .. } => (),
+            // It is the same for every view.
+            Command::SkipDeadLetter { .. } => (),
         },
         Event::Input(Input::Observation(seen)) => observation(draft, seen, *at)?,
         Event::Decision(decision) => self::decision(draft, decision, *at)?,
