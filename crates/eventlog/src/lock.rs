@@ -16,20 +16,22 @@ impl Lock {
     /// Takes the lock of the log in `dir`.
     pub(crate) fn take(dir: &Path) -> Result<Self, OpenError> {
         let io = |what| move |source| OpenError::Io { what, source };
-        Self::hold(File::create(dir.join("lock")).map_err(io("create the lock of"))?)
+        let file = File::create(dir.join("lock")).map_err(io("create the lock of"))?;
+        Self::held(file.try_lock(), file)
     }
 
-    /// Takes the lock if there is one; a log that was copied may be without it, and none is made.
+    /// Keeps writers out of a log that is only read, which others may do as well. A log that was copied
+    /// may be without the file, and none is made.
     pub(crate) fn take_existing(dir: &Path) -> Result<Option<Self>, OpenError> {
         match File::open(dir.join("lock")) {
-            Ok(file) => Self::hold(file).map(Some),
+            Ok(file) => Self::held(file.try_lock_shared(), file).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(OpenError::Io { what: "open the lock of", source }),
         }
     }
 
-    fn hold(file: File) -> Result<Self, OpenError> {
-        match file.try_lock() {
+    fn held(locked: Result<(), TryLockError>, file: File) -> Result<Self, OpenError> {
+        match locked {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
             Err(TryLockError::Error(source)) => Err(OpenError::Io { what: "lock", source }),

@@ -201,7 +201,7 @@ pub struct Log {
     /// Whether it waits for space, for whoever reads.
     waits: Arc<AtomicBool>,
     sealing: Option<JoinHandle<Result<(), SealError>>>,
-    lock: Arc<Lock>,
+    _lock: Arc<Lock>,
 }
 
 /// Whether the writer takes anything.
@@ -234,11 +234,9 @@ impl Log {
         if dir.join("db").exists() {
             return Err(OpenError::Version(1));
         }
-        let volumes_dir = dir.join("volumes");
         // Opening cuts off what is torn, so it has to be known before that nothing is missing.
-        let found = Volumes::read(&volumes_dir)?;
-        let (last, head) = found.map_or((Seq(0), [0; 32]), |found| (found.last, found.head));
-        Mark::check(Mark::peek(dir), last, &head)?;
+        drop(whole(dir)?);
+        let volumes_dir = dir.join("volumes");
         let Opened { volumes, journal, active, streams } = Volumes::open(&volumes_dir)?;
         let mark = Mark::open(dir).map_err(io("open the mark of"))?;
         // So that it takes no space later, when there may be none.
@@ -269,7 +267,7 @@ impl Log {
             standing: Standing::Ready,
             waits,
             sealing: None,
-            lock,
+            _lock: lock,
         };
         Ok((log, reader))
     }
@@ -281,13 +279,7 @@ impl Log {
     /// As [`Log::open`], and [`OpenError::NotALog`] where there is none.
     pub fn read(dir: &Path) -> Result<Reader, OpenError> {
         let lock = Lock::take_existing(dir)?.map(Arc::new);
-        let mark = Mark::peek(dir);
-        let found = Volumes::read(&dir.join("volumes"))?;
-        let (last, head) =
-            found.as_ref().map_or((Seq(0), [0; 32]), |found| (found.last, found.head));
-        // What held events once is a log that lost them.
-        Mark::check(mark, last, &head)?;
-        let Some(Found { volumes, identity, last, .. }) = found else {
+        let Some(Found { volumes, identity, last, .. }) = whole(dir)? else {
             let earlier = dir.join("db").is_file() && dir.join("conf").is_file();
             return Err(if earlier { OpenError::Version(1) } else { OpenError::NotALog });
         };
@@ -488,9 +480,16 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         self.finish_sealing();
-        // Named, so that it is plain that the lock outlives all of the above.
-        let _ = &self.lock;
     }
+}
+
+/// The volumes of the log in `dir`, which end where its mark says; `None` when there are none and never
+/// were.
+fn whole(dir: &Path) -> Result<Option<Found>, OpenError> {
+    let found = Volumes::read(&dir.join("volumes"))?;
+    let (last, head) = found.as_ref().map_or((Seq(0), [0; 32]), |found| (found.last, found.head));
+    Mark::check(Mark::peek(dir), last, &head)?;
+    Ok(found)
 }
 
 /// Blocks ready to be committed together.

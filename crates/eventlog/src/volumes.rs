@@ -121,7 +121,7 @@ impl Volumes {
         let found = find(dir)?;
         let newest = found.iter().rev().find(|(_, forms)| forms.is_any()).map(|(first, _)| *first);
         let volumes = Self { by_first: RwLock::default() };
-        let mut at = End::default();
+        let mut at = Chain::default();
         let mut open = None;
         for (first, forms) in found {
             if let Some(path) = &forms.unfinished {
@@ -130,7 +130,7 @@ impl Volumes {
             if let Some(path) = &forms.sealed {
                 let (sealed, streams) = Sealed::open(path)?;
                 at.admits(sealed.start(), first)?;
-                at = End::of(&sealed, streams);
+                at = Chain::of(&sealed, streams);
                 volumes.put(Volume::Sealed(Arc::new(sealed)));
                 forms.remove_store()?;
                 continue;
@@ -150,9 +150,16 @@ impl Volumes {
                     open = Some((journal, active));
                 }
                 Some((journal, None)) => {
-                    let sealed = journal.seal(&at.streams)?;
+                    let image = journal.image().map_err(ReadError::Io)?;
+                    let sealed = match journal.seal(&at.streams) {
+                        Err(SealError::Io(error)) if active::is_full_disk(&error) => image,
+                        sealed => {
+                            let sealed = sealed?;
+                            forms.remove_store()?;
+                            sealed
+                        }
+                    };
                     volumes.put(Volume::Sealed(Arc::new(sealed)));
-                    forms.remove_store()?;
                 }
                 None if is_newest => {
                     forms.remove_store()?;
@@ -207,12 +214,12 @@ impl Volumes {
             return Ok(None);
         }
         let volumes = Self { by_first: RwLock::default() };
-        let mut at = End::default();
+        let mut at = Chain::default();
         for (first, forms) in find(dir)? {
             let sealed = if let Some(path) = &forms.sealed {
                 let (sealed, streams) = Sealed::open(path)?;
                 at.admits(sealed.start(), first)?;
-                at = End::of(&sealed, streams);
+                at = Chain::of(&sealed, streams);
                 Some(sealed)
             } else if let Some(path) = &forms.journal {
                 at.read_journal(path, first)?
@@ -223,21 +230,21 @@ impl Volumes {
                 volumes.put(Volume::Sealed(Arc::new(sealed)));
             }
         }
-        let End { identity, last, head, .. } = at;
+        let Chain { identity, last, head, .. } = at;
         Ok(identity.map(|identity| Found { volumes, identity, last, head }))
     }
 }
 
 /// How far the volumes looked at reach.
 #[derive(Default)]
-struct End {
+struct Chain {
     identity: Option<LogId>,
     last: Seq,
     head: [u8; 32],
     streams: Streams,
 }
 
-impl End {
+impl Chain {
     fn of(sealed: &Sealed, streams: Streams) -> Self {
         Self {
             identity: Some(sealed.start().identity),

@@ -127,11 +127,16 @@ fn a_log_that_is_only_read_is_whole_in_use_meanwhile_and_left_with_the_files_it_
     }
     let reader = Log::read(dir.path()).unwrap();
     assert_eq!(all(&reader), before);
+    assert_eq!(all(&Log::read(dir.path()).unwrap()), before);
     for name in ["lock", "mark"] {
         assert!(!dir.path().join(name).exists(), "{name} was made");
     }
     drop(reader);
     assert_eq!(all(&Log::open(dir.path()).unwrap().1), before);
+    // Many may read at once, and nobody writes meanwhile.
+    let readers = [Log::read(dir.path()).unwrap(), Log::read(dir.path()).unwrap()];
+    assert!(readers.iter().all(|reader| all(reader) == before));
+    assert!(matches!(Log::open(dir.path()), Err(OpenError::InUse)));
 }
 
 #[test]
