@@ -29,7 +29,15 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// Text that came from outside, made safe for a terminal: control characters replaced, length cut.
+/// Whether a terminal obeys the character instead of showing it: control characters, line and
+/// paragraph separators, and those that turn the direction of the text around them.
+fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Text that came from outside, made safe for a terminal: what it would obey is replaced, length
+/// cut.
 pub struct Foreign<'a>(pub &'a str);
 
 impl fmt::Display for Foreign<'_> {
@@ -40,7 +48,7 @@ impl fmt::Display for Foreign<'_> {
                 f.write_char('…')?;
                 break;
             }
-            f.write_char(if c.is_control() { '\u{fffd}' } else { c })?;
+            f.write_char(if is_obeyed(c) { '\u{fffd}' } else { c })?;
         }
         f.write_char('"')
     }
@@ -189,7 +197,9 @@ fn command_fields(command: &Command) -> String {
     match command {
         Command::AddJob { release } => format!("release={release}"),
         Command::CancelJob { job } | Command::RetryJob { job } => format!("job={job}"),
-        Command::SkipDeadLetter { view, event } => format!("view={view} event={event}"),
+        Command::SkipDeadLetter { view, event } => {
+            format!("view={} event={event}", Foreign(view))
+        }
     }
 }
 

@@ -53,10 +53,7 @@ pub(crate) fn react(state: &State, input: &Input, _at: Timestamp) -> Vec<Decisio
     match seen {
         Observation::FileExamined { track: key, attempt, digest, outcome } => {
             let Some(track) = present(state, *key, *attempt) else { return Vec::new() };
-            let known = state
-                .recording(*key)
-                .is_some_and(|recording| state.refused.has(recording, *digest));
-            let reason = if known {
+            let reason = if is_known_bad(state, *key, *digest) {
                 Some(Refusal::KnownBad)
             } else {
                 match outcome {
@@ -121,6 +118,12 @@ fn present(state: &State, key: TrackKey, attempt: u16) -> Option<&TrackJob> {
     state.track(key).filter(|track| track.attempt == attempt)
 }
 
+/// Asked at every verdict, not only when a file is examined: it may be refused for the same recording
+/// under another track while its identity is looked up.
+fn is_known_bad(state: &State, key: TrackKey, digest: Digest) -> bool {
+    state.recording(key).is_some_and(|recording| state.refused.has(recording, digest))
+}
+
 fn wrong_length(state: &State, key: TrackKey, music: &Examined) -> Option<Refusal> {
     let target = state.job(key.job)?.target.as_ref()?;
     let expected_ms = target.tracks.get(usize::from(key.index))?.duration_ms?;
@@ -144,6 +147,9 @@ fn judge(
         return Vec::new();
     };
     let Some(wanted) = target.tracks.get(usize::from(key.index)) else { return Vec::new() };
+    if is_known_bad(state, key, digest) {
+        return refuse(state, key, track, digest, Refusal::KnownBad);
+    }
     let named = named(state, wanted.recording, matches);
     if let Some(proof) = named.iter().find(|named| named.is_near && named.is_wanted) {
         return vec![Decision::TrackVerified {
@@ -214,6 +220,7 @@ fn refuse(
     digest: Digest,
     reason: Refusal,
 ) -> Vec<Decision> {
+    let reason = if is_known_bad(state, key, digest) { Refusal::KnownBad } else { reason };
     // Damage in a file of several givers may be of any of them; who is suspected again and again is
     // not innocent.
     let certain = reason.is_of_the_music() || track.givers.len() < 2;

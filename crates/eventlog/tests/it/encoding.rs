@@ -34,6 +34,17 @@ fn lock() -> String {
     text
 }
 
+/// Names, paths and titles come from strangers; a history is read in terminals.
+#[test]
+fn no_text_of_an_event_reaches_the_terminal() {
+    for (name, event) in samples::all_ending_with("\n\u{1b}[2J\u{9b}\u{202e}") {
+        let (seq, at, cause) = (Seq(2), Timestamp(3), Seq(1));
+        let line = domain::render::line(&Envelope { seq, at, cause, event });
+        let obeyed = |c: char| c.is_control() || c == '\u{202e}';
+        assert!(!line.contains(obeyed), "{name}: {line:?}");
+    }
+}
+
 #[test]
 fn encodings_are_as_locked() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schema/events.lock");

@@ -1,6 +1,8 @@
 //! One sample of every event, built by hand. An event added to the vocabulary does not compile here
 //! until it has one, because the macro also writes the match that names them all.
 
+use std::cell::Cell;
+
 use domain::chunk::Digest;
 use domain::decision::{
     AttemptDropReason, Choice, ChunkRefusal, CommandRefusal, CutReason, DropReason, HoldReason,
@@ -60,8 +62,21 @@ const UNTIL: Timestamp = Timestamp(1_700_000_000_000_001);
 const PROFILE: CodecProfile =
     CodecProfile { codec: Codec::Flac, sample_rate_hz: 44_100, channels: 2, bit_depth: Some(16) };
 
+thread_local! {
+    /// What every text of the samples ends with.
+    static TAIL: Cell<&'static str> = const { Cell::new("") };
+}
+
 fn text(words: &str) -> String {
-    words.to_owned()
+    format!("{words}{}", TAIL.get())
+}
+
+/// All samples, each text ending with `tail`.
+pub fn all_ending_with(tail: &'static str) -> Vec<(String, Event)> {
+    TAIL.set(tail);
+    let samples = all();
+    TAIL.set("");
+    samples
 }
 
 fn peer() -> PeerId {

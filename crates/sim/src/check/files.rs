@@ -37,8 +37,8 @@ enum Stage {
     Verified,
     /// It stands in the library, here.
     Published(String),
-    /// It was given up or refused.
-    Over,
+    /// It was given up or refused, whether or not it had been proved before.
+    Over { was_proved: bool },
 }
 
 impl Files {
@@ -49,19 +49,21 @@ impl Files {
         }
         match event {
             Event::Input(Input::Observation(Observation::OverlapCompared {
+                track,
                 assignment,
                 equal: false,
                 ..
-            })) if self.open.contains_key(assignment) => {
+            })) if self.is_open(*assignment, *track) => {
                 self.contradicted.insert(*assignment);
             }
             Event::Input(Input::Observation(Observation::ChunkArrived {
+                track,
                 assignment,
                 range,
                 digest,
                 ..
             })) => {
-                if self.open.contains_key(assignment) {
+                if self.is_open(*assignment, *track) {
                     self.arrived.insert((*assignment, *range, *digest));
                 }
             }
@@ -71,16 +73,21 @@ impl Files {
                 path,
                 ..
             })) => match self.of.get_mut(&(*track, *attempt)) {
-                // It may have been on its way when the job was cancelled.
+                // It may have been on its way when the job was cancelled, or its staging lost.
                 Some(file) if matches!(file.stage, Stage::Verified | Stage::Published(_)) => {
                     file.stage = Stage::Published(path.clone());
                 }
+                Some(File { stage: Stage::Over { was_proved: true }, .. }) => {}
                 _ => return Err(format!("{track} is published without a proof")),
             },
             Event::Decision(decision) => return self.decided(decision),
             Event::Input(_) => {}
         }
         Ok(())
+    }
+
+    fn is_open(&self, assignment: AssignmentId, track: TrackKey) -> bool {
+        self.open.get(&assignment).is_some_and(|(of, _)| *of == track)
     }
 
     /// Before the next input: what the last step should have ended has ended.
@@ -159,8 +166,14 @@ impl Files {
             Decision::AttemptDropped { track, attempt, .. }
             | Decision::TrackRefused { track, attempt, .. } => {
                 self.close(*track);
-                let over = File { size: 0, held: 0, stage: Stage::Over };
-                self.of.insert((*track, *attempt), over);
+                let key = (*track, *attempt);
+                let was_proved = self.of.get(&key).is_some_and(|file| match file.stage {
+                    Stage::Verified | Stage::Published(_) => true,
+                    Stage::Over { was_proved } => was_proved,
+                    Stage::Partial | Stage::Whole => false,
+                });
+                let over = File { size: 0, held: 0, stage: Stage::Over { was_proved } };
+                self.of.insert(key, over);
             }
             Decision::JobCancelled { job } => {
                 self.cancelled.insert(*job);
