@@ -9,7 +9,16 @@ use crate::log::OpenError;
 
 /// The lock, held until it is dropped.
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    /// Closing alone would not do: a process that is just being started from here has the file open,
+    /// too, until it runs its own program.
+    fn drop(&mut self) {
+        // What cannot be unlocked is unlocked when the last of them closes it.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -32,7 +41,7 @@ impl Lock {
 
     fn held(locked: Result<(), TryLockError>, file: File) -> Result<Self, OpenError> {
         match locked {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
             Err(TryLockError::Error(source)) => Err(OpenError::Io { what: "lock", source }),
         }

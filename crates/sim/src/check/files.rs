@@ -37,7 +37,7 @@ enum Stage {
     Verified,
     /// It stands in the library, here.
     Published(String),
-    /// It was given up or refused, whether or not it had been proved before.
+    /// It was refused, or given up, perhaps after it was proved.
     Over { was_proved: bool },
 }
 
@@ -163,24 +163,25 @@ impl Files {
                 let wrong = "is completed and was not published there";
                 self.file(*track, *attempt, &Stage::Published(path.clone()), wrong)?;
             }
-            Decision::AttemptDropped { track, attempt, .. }
-            | Decision::TrackRefused { track, attempt, .. } => {
-                self.close(*track);
-                let key = (*track, *attempt);
-                let was_proved = self.of.get(&key).is_some_and(|file| match file.stage {
-                    Stage::Verified | Stage::Published(_) => true,
-                    Stage::Over { was_proved } => was_proved,
-                    Stage::Partial | Stage::Whole => false,
+            Decision::AttemptDropped { track, attempt, .. } => {
+                let was_proved = self.of.get(&(*track, *attempt)).is_some_and(|file| {
+                    matches!(file.stage, Stage::Verified | Stage::Published(_))
                 });
-                let over = File { size: 0, held: 0, stage: Stage::Over { was_proved } };
-                self.of.insert(key, over);
+                self.end(*track, *attempt, was_proved);
             }
+            Decision::TrackRefused { track, attempt, .. } => self.end(*track, *attempt, false),
             Decision::JobCancelled { job } => {
                 self.cancelled.insert(*job);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    fn end(&mut self, track: TrackKey, attempt: u16, was_proved: bool) {
+        self.close(track);
+        let over = File { size: 0, held: 0, stage: Stage::Over { was_proved } };
+        self.of.insert((track, attempt), over);
     }
 
     /// The file of an attempt, which must be wanted and so far; or else what is wrong.
