@@ -3,5 +3,6 @@
 mod generous;
 mod happy;
 mod kill;
+mod repeated;
 pub(crate) mod support;
 mod unkind;

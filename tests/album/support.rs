@@ -118,9 +118,16 @@ pub(crate) fn config(dir: &Path, world: &World, listen: &str) -> PathBuf {
 
 /// Asks a node's GraphQL API and returns `data`.
 pub(crate) async fn ask(api: SocketAddr, query: &str, variables: Value) -> Value {
+    let answer = answer(api, query, variables).await;
+    assert!(answer["errors"].is_null(), "{answer:#}");
+    answer["data"].clone()
+}
+
+/// The whole answer of a node's GraphQL API, errors and all.
+pub(crate) async fn answer(api: SocketAddr, query: &str, variables: Value) -> Value {
     // Where the node is a process of its own, nobody has chosen one in this process.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let answer: Value = reqwest::Client::new()
+    reqwest::Client::new()
         .post(format!("http://{api}/graphql"))
         .json(&json!({ "query": query, "variables": variables }))
         .send()
@@ -128,9 +135,7 @@ pub(crate) async fn ask(api: SocketAddr, query: &str, variables: Value) -> Value
         .unwrap()
         .json()
         .await
-        .unwrap();
-    assert!(answer["errors"].is_null(), "{answer:#}");
-    answer["data"].clone()
+        .unwrap()
 }
 
 /// Adds the album and returns its job's ID.

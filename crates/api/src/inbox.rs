@@ -2,6 +2,7 @@
 //! node holds the other end; nothing here knows what a command does.
 
 use domain::{Command, Decision, Seq};
+use eventlog::CommandId;
 use tokio::sync::{mpsc, oneshot};
 
 /// A command and where its receipt is awaited.
@@ -9,8 +10,11 @@ use tokio::sync::{mpsc, oneshot};
 pub struct Asked {
     /// What is asked.
     pub command: Command,
-    /// Where the receipt goes, once the command and its decisions are durable.
-    pub reply: oneshot::Sender<Receipt>,
+    /// The client's name for it.
+    pub id: Option<CommandId>,
+    /// Where the receipt goes, once the command and its decisions are durable. A command that was taken
+    /// before under the same name is not taken again and gets the receipt it got then.
+    pub reply: oneshot::Sender<Result<Receipt, Reused>>,
 }
 
 /// What became of a command.
@@ -27,10 +31,22 @@ pub struct Receipt {
 #[derive(Debug, Clone)]
 pub struct Inbox(mpsc::Sender<Asked>);
 
-/// The node takes no commands any more.
+/// The name was given to another command before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the node is stopping and takes no commands")]
-pub struct Closed;
+#[error("the command ID was used for another command before, event {0}; each has an ID of its own")]
+pub struct Reused(pub Seq);
+
+/// Why there is no receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The node takes no commands any more. One that was handed over before may still have been
+    /// followed.
+    #[error("the node is stopping and takes no commands")]
+    Closed,
+    /// Nothing was done.
+    #[error(transparent)]
+    Reused(#[from] Reused),
+}
 
 impl Inbox {
     /// An inbox in front of `commands`.
@@ -40,13 +56,13 @@ impl Inbox {
     }
 
     /// Hands a command over and waits until what it caused is durable. Whoever stops waiting does not
-    /// undo the command.
+    /// undo the command; asked again under the same name it is not done again.
     ///
     /// # Errors
-    /// [`Closed`]. A command that was handed over before may still have been followed.
-    pub async fn ask(&self, command: Command) -> Result<Receipt, Closed> {
+    /// See [`AskError`].
+    pub async fn ask(&self, command: Command, id: Option<CommandId>) -> Result<Receipt, AskError> {
         let (reply, receipt) = oneshot::channel();
-        self.0.send(Asked { command, reply }).await.map_err(|_| Closed)?;
-        receipt.await.map_err(|_| Closed)
+        self.0.send(Asked { command, id, reply }).await.map_err(|_| AskError::Closed)?;
+        Ok(receipt.await.map_err(|_| AskError::Closed)??)
     }
 }

@@ -21,7 +21,7 @@ mod socket;
 mod state;
 mod subscription;
 
-pub use inbox::{Asked, Closed, Inbox, Receipt};
+pub use inbox::{AskError, Asked, Inbox, Receipt, Reused};
 pub use schema::sdl;
 pub use server::{ServeError, serve};
 pub use state::ApiState;

@@ -7,12 +7,12 @@ use domain::decision::CommandRefusal;
 use domain::{Command, Decision, JobId};
 
 use crate::error::{bad_input, internal, not_ready};
-use crate::inbox::Receipt;
+use crate::inbox::{AskError, Receipt};
 use crate::object::{
     AddJobResult, CommandRefused, Duplicate, InvalidReference, JobCommandResult, JobReceipt,
     Projection,
 };
-use crate::scalar::Seq;
+use crate::scalar::{CommandId, Seq};
 use crate::state::{Advances, ApiState, reach, read};
 
 /// What can be asked for.
@@ -22,12 +22,17 @@ pub(crate) struct Mutation;
 #[Object]
 impl Mutation {
     /// Completes the release that a MusicBrainz link or ID names.
-    async fn add_job(&self, context: &Context<'_>, reference: String) -> Result<AddJobResult> {
+    async fn add_job(
+        &self,
+        context: &Context<'_>,
+        reference: String,
+        command_id: Option<CommandId>,
+    ) -> Result<AddJobResult> {
         let release = match domain::reference::parse_release(&reference) {
             Ok(release) => release,
             Err(error) => return Ok(AddJobResult::InvalidReference(InvalidReference::new(&error))),
         };
-        let receipt = ask(context, Command::AddJob { release }).await?;
+        let receipt = ask(context, Command::AddJob { release }, command_id).await?;
         for decision in &receipt.decisions {
             match decision {
                 Decision::JobAdded { job, .. } => {
@@ -43,15 +48,25 @@ impl Mutation {
     }
 
     /// Stops a job; what it has published stays.
-    async fn cancel_job(&self, context: &Context<'_>, id: ID) -> Result<JobCommandResult> {
+    async fn cancel_job(
+        &self,
+        context: &Context<'_>,
+        id: ID,
+        command_id: Option<CommandId>,
+    ) -> Result<JobCommandResult> {
         let job = job_id(&id)?;
-        Ok(outcome(job, &ask(context, Command::CancelJob { job }).await?))
+        Ok(outcome(job, &ask(context, Command::CancelJob { job }, command_id).await?))
     }
 
     /// Tries again at once whatever a job waits for or failed at.
-    async fn retry_job(&self, context: &Context<'_>, id: ID) -> Result<JobCommandResult> {
+    async fn retry_job(
+        &self,
+        context: &Context<'_>,
+        id: ID,
+        command_id: Option<CommandId>,
+    ) -> Result<JobCommandResult> {
         let job = job_id(&id)?;
-        Ok(outcome(job, &ask(context, Command::RetryJob { job }).await?))
+        Ok(outcome(job, &ask(context, Command::RetryJob { job }, command_id).await?))
     }
 
     /// Folds a read model anew from the first event on, and so tries its dead letters again. What is
@@ -78,7 +93,7 @@ impl Mutation {
         if !read(move || letters.has(event)).await? {
             return Err(bad_input(format!("event {} is no dead letter of {projection}", seq.0)));
         }
-        ask(context, Command::SkipDeadLetter { view: projection, event }).await?;
+        ask(context, Command::SkipDeadLetter { view: projection, event }, None).await?;
         Ok(read(move || follower.status()).await?.into())
     }
 }
@@ -95,10 +110,13 @@ pub(crate) fn job_id(id: &ID) -> Result<JobId> {
     number.map(JobId).ok_or_else(|| bad_input("a job's ID is its number, such as \"1\""))
 }
 
-async fn ask(context: &Context<'_>, command: Command) -> Result<Receipt> {
+async fn ask(context: &Context<'_>, command: Command, id: Option<CommandId>) -> Result<Receipt> {
     let state = context.data::<ApiState>()?;
-    let asked = state.inbox.ask(command).await;
-    let receipt = asked.map_err(|closed| not_ready(closed.to_string()))?;
+    let asked = state.inbox.ask(command, id.map(|CommandId(id)| id)).await;
+    let receipt = asked.map_err(|error| match error {
+        AskError::Closed => not_ready(error.to_string()),
+        AskError::Reused(_) => bad_input(error.to_string()),
+    })?;
     let Advances { jobs, trace } = context.data::<Advances>()?;
     // A view that is too late takes nothing back: the command was followed.
     let _ = tokio::join!(reach(jobs, receipt.seq), reach(trace, receipt.seq));

@@ -1,4 +1,4 @@
-//! Numbers of 64 bits as decimal strings. GraphQL's `Int` has 32 bits, and JSON readers that keep
+//! Numbers of 64 bits as decimal strings, and the names of commands. GraphQL's `Int` has 32 bits, and JSON readers that keep
 //! numbers as floating point lose the last digits of larger ones.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
@@ -43,6 +43,29 @@ decimal! {
 decimal! {
     /// Microseconds, as a decimal string. A moment is counted from 1970-01-01T00:00:00 UTC.
     Micros
+}
+
+/// A client's own name for a command: a UUID, version 7 for choice. Asking again under the same name,
+/// after an answer that never came, does nothing twice and is answered as the first time, as long as
+/// the command is among the latest 65,536 that were named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandId(pub eventlog::CommandId);
+
+/// A client's own name for a command: a UUID, version 7 for choice. Asking again under the same name,
+/// after an answer that never came, does nothing twice and is answered as the first time, as long as
+/// the command is among the latest 65,536 that were named.
+#[Scalar(name = "CommandId", specified_by_url = "https://www.rfc-editor.org/rfc/rfc9562")]
+impl ScalarType for CommandId {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match &value {
+            Value::String(text) => Ok(Self(text.parse().map_err(InputValueError::custom)?)),
+            _ => Err(InputValueError::expected_type(value)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
 }
 
 impl From<domain::Seq> for Seq {

@@ -13,7 +13,10 @@ use rkyv::{Archive, Deserialize, Serialize};
 )]
 pub struct NotAnMbid(pub String);
 
-fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+/// The 16 bytes of a UUID in its usual form of 36 characters (RFC 9562, section 4); `None` for anything
+/// else.
+#[must_use]
+pub fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     let bytes = text.as_bytes();
     if bytes.len() != 36 {
         return None;
@@ -34,7 +37,11 @@ fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     Some(id)
 }
 
-fn write_uuid(id: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// Writes a UUID in its usual form.
+///
+/// # Errors
+/// When `f` fails.
+pub fn write_uuid(id: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (at, byte) in id.iter().enumerate() {
         if matches!(at, 4 | 6 | 8 | 10) {
             f.write_str("-")?;

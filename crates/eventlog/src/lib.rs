@@ -37,6 +37,6 @@ pub use damage::Damage;
 pub use identity::LogId;
 pub use log::{AppendError, Healed, Limits, Log, OpenError, Step};
 pub use reader::{Events, Picked, ReadError, Reader, Records, Verified};
-pub use record::{CommandId, Record, Stream};
+pub use record::{CommandId, NotACommandId, Record, Stream};
 pub use schema::{EncodeError, Schema, decode, encode};
 pub use signal::Signal;

@@ -2,7 +2,9 @@
 //! lies in bytes is `frame`'s.
 
 use std::fmt;
+use std::str::FromStr;
 
+use domain::id::{parse_uuid, write_uuid};
 use domain::{Envelope, Event, JobId, Seq, Timestamp};
 
 use crate::damage::Damage;
@@ -51,9 +53,28 @@ impl fmt::Display for Stream {
     }
 }
 
-/// The caller's own name for a command, so that asking twice is doing once.
+/// The caller's own name for a command, so that asking twice is doing once. Written as a UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u128);
+
+/// Why a text does not name a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a command ID is a UUID, such as 01890a5d-ac96-774b-bcce-b302099a8057")]
+pub struct NotACommandId;
+
+impl FromStr for CommandId {
+    type Err = NotACommandId;
+
+    fn from_str(text: &str) -> Result<Self, NotACommandId> {
+        parse_uuid(text).map(|id| Self(u128::from_be_bytes(id))).ok_or(NotACommandId)
+    }
+}
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_uuid(&self.0.to_be_bytes(), f)
+    }
+}
 
 /// One stored event.
 #[derive(Debug, Clone, PartialEq, Eq)]

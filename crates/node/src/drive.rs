@@ -4,15 +4,16 @@
 
 use std::time::Duration;
 
-use api::Receipt;
-use domain::{Effect, Event, Input, Observation, Seq, Timestamp};
+use api::{Receipt, Reused};
+use domain::{Effect, Event, Observation, Seq, Timestamp};
 use engine::Engine;
-use eventlog::{AppendError, Healed, Log, Step};
+use eventlog::{AppendError, CommandId, Healed, Log, Reader, Step};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::inbox::Entry;
 use crate::perform::Performer;
+use crate::receipt;
 
 /// Inputs stepped in one round, and so appended with one sync.
 const ROUND: usize = 256;
@@ -23,6 +24,7 @@ const LOOK_FOR_SPACE: Duration = Duration::from_secs(2);
 pub(crate) struct Drive {
     pub(crate) engine: Engine,
     pub(crate) log: Log,
+    pub(crate) reader: Reader,
     pub(crate) clock: Clock,
     pub(crate) inbox: mpsc::Receiver<Entry>,
     pub(crate) performer: Performer,
@@ -35,14 +37,15 @@ struct Stepped {
     events: Vec<Event>,
     effects: Vec<Effect>,
     digest: u64,
-    reply: Option<oneshot::Sender<Receipt>>,
+    command: Option<CommandId>,
+    reply: Option<oneshot::Sender<Result<Receipt, Reused>>>,
 }
 
 impl Drive {
     /// Opens a run: records that it began, and does what the run before left undone.
-    pub(crate) async fn begin(&mut self, started: Input) -> Result<(), AppendError> {
+    pub(crate) async fn begin(&mut self, started: Observation) -> Result<(), AppendError> {
         let unanswered = self.engine.resume();
-        let step = self.step(Entry { input: started, reply: None });
+        let step = self.step(started.into());
         if !self.commit(vec![step]).await? {
             return Ok(());
         }
@@ -63,35 +66,56 @@ impl Drive {
                     Some(entry) => entry,
                     None => return Ok(()),
                 },
-                () = sleep(deadline) => Entry {
-                    input: Input::Observation(Observation::DeadlineReached),
-                    reply: None,
-                },
+                () = sleep(deadline) => Observation::DeadlineReached.into(),
             };
-            let mut round = vec![self.step(entry)];
-            while round.len() < ROUND
-                && let Ok(entry) = self.inbox.try_recv()
-            {
-                round.push(self.step(entry));
-            }
-            if !self.commit(round).await? {
+            if !self.round(entry).await? {
                 return Ok(());
             }
         }
     }
 
-    fn step(&mut self, Entry { input, reply }: Entry) -> Stepped {
+    /// Takes an entry and what waits behind it; false when it was told to stop meanwhile.
+    async fn round(&mut self, first: Entry) -> Result<bool, AppendError> {
+        let mut round: Vec<Stepped> = Vec::new();
+        let mut entry = Some(first);
+        for _ in 0..ROUND {
+            let Some(entry) = entry.take().or_else(|| self.inbox.try_recv().ok()) else { break };
+            // What it led to the first time is known once that is durable.
+            if entry.command.is_some()
+                && round.iter().any(|step| step.command == entry.command)
+                && !self.commit(std::mem::take(&mut round)).await?
+            {
+                return Ok(false);
+            }
+            match entry.command.and_then(|command| self.log.taken(command)) {
+                Some(seq) => {
+                    tokio::task::block_in_place(|| receipt::again(&self.reader, seq, entry))
+                }
+                None => round.push(self.step(entry)),
+            }
+        }
+        self.commit(round).await
+    }
+
+    fn step(&mut self, Entry { input, command, reply }: Entry) -> Stepped {
         let at = self.clock.now();
         let step = self.engine.step(input, at);
         let engine::Step { events, effects, digest } = step;
-        Stepped { at, events, effects, digest, reply }
+        Stepped { at, events, effects, digest, command, reply }
     }
 
     /// Makes a round durable, then lets its effects out; false when it was told to stop meanwhile.
     async fn commit(&mut self, round: Vec<Stepped>) -> Result<bool, AppendError> {
+        if round.is_empty() {
+            return Ok(true);
+        }
         let steps: Vec<_> = round
             .iter()
-            .map(|step| Step { digest: Some(step.digest), ..Step::new(step.at, &step.events) })
+            .map(|step| Step {
+                digest: Some(step.digest),
+                command: step.command,
+                ..Step::new(step.at, &step.events)
+            })
             .collect();
         let mut appended = tokio::task::block_in_place(|| self.log.append(&steps));
         while let Err(error @ (AppendError::DiskFull(_) | AppendError::Waiting)) = appended {
@@ -114,15 +138,8 @@ impl Drive {
             let seq = next;
             next = Seq(next.0 + events.len() as u64);
             if let Some(reply) = reply {
-                let decisions = events
-                    .into_iter()
-                    .filter_map(|event| match event {
-                        Event::Decision(decision) => Some(decision),
-                        Event::Input(_) => None,
-                    })
-                    .collect();
                 // Whoever asked may have gone.
-                let _ = reply.send(Receipt { seq: Seq(next.0 - 1), decisions });
+                let _ = reply.send(Ok(receipt::of(Seq(next.0 - 1), events)));
             }
             tracing::trace!(%seq, effects = effects.len(), "stepped");
             for effect in effects {

@@ -10,6 +10,7 @@ mod drive;
 mod inbox;
 mod node;
 mod perform;
+mod receipt;
 mod recover;
 mod session;
 mod shares;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::ApiState;
-use domain::{Input, Observation, Policy, Seq};
+use domain::{Observation, Policy, Seq};
 use eventlog::{AppendError, Log, Reader};
 use metadata::{AcoustId, MusicBrainz, Throttle};
 use projections::jobs::Jobs;
@@ -200,16 +200,17 @@ impl Node {
         let mut drive = Drive {
             engine,
             log,
+            reader: reader.clone(),
             clock: Clock::after(last),
             inbox: entries,
             performer: Performer::new(tools),
             stop: stopped.clone(),
         };
-        let started = Input::Observation(Observation::NodeStarted {
+        let started = Observation::NodeStarted {
             policy: settings.policy,
             engine: engine::VERSION,
             build: settings.build,
-        });
+        };
         drive.begin(started).await?;
 
         let keeping = session::keep(session, settings.account, shelf, inbox.clone());

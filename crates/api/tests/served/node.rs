@@ -56,10 +56,10 @@ impl Node {
         let (commands, mut asked) = mpsc::channel::<Asked>(8);
         let written = Arc::clone(&log);
         tokio::spawn(async move {
-            while let Some(Asked { command, reply }) = asked.recv().await {
+            while let Some(Asked { command, reply, .. }) = asked.recv().await {
                 let decisions = decide(&command);
                 let seq = append(&written, Input::Command(command), &decisions);
-                let _ = reply.send(Receipt { seq, decisions });
+                let _ = reply.send(Ok(Receipt { seq, decisions }));
             }
         });
         let (state, followers) = views(dir.path(), reader, Inbox::new(commands), odd);

@@ -13,9 +13,17 @@ const FIELDS: &str = "name position lag secondsLeft state rebuiltTo reason versi
 async fn every_view_says_how_it_is_doing() {
     let node = Node::start(decide).await;
     add(&node, 1).await;
-    let answer = node.ask(&format!("{{ projections {{ {FIELDS} ratePerS }} }}")).await;
-    let views = answer["data"]["projections"].as_array().unwrap();
-    assert!(views.iter().all(|view| view["ratePerS"].as_f64().unwrap() > 0.0), "{answer}");
+    // Rows are there a moment before they are counted.
+    let counted = async {
+        loop {
+            let answer = node.ask("{ projections { ratePerS } }").await;
+            let views = answer["data"]["projections"].as_array().unwrap();
+            if views.iter().all(|view| view["ratePerS"].as_f64().unwrap() > 0.0) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), counted).await.expect("every view has a rate");
     let expected = |name: &str, version: u32| {
         json!({
             "name": name, "position": "2", "lag": "0", "secondsLeft": 0.0, "state": "FOLLOWING",
