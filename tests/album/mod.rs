@@ -1,5 +1,6 @@
 //! One album, end to end: the real node on real sockets, in worlds that are kind and unkind.
 
+mod copied;
 mod generous;
 mod happy;
 mod kill;

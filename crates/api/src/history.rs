@@ -1,41 +1,21 @@
 //! `GET /api/v0/jobs/<id>/history`: everything up to a job's last event as a file that replays on any
 //! machine. The file's form is that of `eventlog::history`; here is decided what belongs into it.
 
-use std::io::{self, Write};
+use std::io::Write;
 
-use axum::body::{Body, Bytes};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use domain::{JobId, Seq};
 use eventlog::history::{Header, WriteError, write_history};
 use eventlog::{ReadError, Reader};
-use futures_util::stream;
-use tokio::sync::mpsc;
 
-/// Bytes are handed on in pieces of at least this size.
-const PIECE_BYTES: usize = 64 * 1024;
+use crate::download;
 
-/// Pieces that may wait for a slow client before reading the log waits too.
-const PIECES_AHEAD: usize = 4;
-
-/// The history of a job as a download, read from the log while it is sent. A failure on the way cuts
-/// the answer off, and what arrived by then is no valid history.
-pub(crate) fn download(log: Reader, header: Header, job: JobId, last: Seq) -> Response {
-    let (pieces, sent) = mpsc::channel(PIECES_AHEAD);
-    tokio::task::spawn_blocking(move || {
-        let mut writer = PieceWriter { pieces, piece: Vec::new() };
-        if let Err(error) = write(&log, header, last, &mut writer) {
-            tracing::warn!(%job, %error, "a history was not sent whole");
-            // Nobody hears it when it is the client that went away.
-            let _ = writer.pieces.blocking_send(Err(io::Error::other("the history ends early")));
-        }
-    });
-    let body = stream::unfold(sent, |mut sent| async { Some((sent.recv().await?, sent)) });
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"job-{job}.history\"")),
-    ];
-    (headers, Body::from_stream(body)).into_response()
+/// The history of a job as a download.
+pub(crate) fn answer(log: Reader, header: Header, job: JobId, last: Seq) -> Response {
+    let name = format!("job-{job}.history");
+    download::answer(&name, "application/octet-stream", move |sent| {
+        write(&log, header, last, sent).map(drop)
+    })
 }
 
 fn write(
@@ -56,27 +36,6 @@ fn write(
 /// it is left out: what is decided about one job depends on what others did before.
 fn is_in_whole_steps(seq: Seq, cause: Seq, last: Seq, step: Option<Seq>) -> bool {
     seq <= last || Some(cause) == step
-}
-
-/// Hands bytes on to an answer that is being sent.
-struct PieceWriter {
-    pieces: mpsc::Sender<io::Result<Bytes>>,
-    piece: Vec<u8>,
-}
-
-impl Write for PieceWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.piece.extend_from_slice(bytes);
-        if self.piece.len() >= PIECE_BYTES {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let piece = Bytes::from(std::mem::take(&mut self.piece));
-        self.pieces.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@
 
 mod server;
 
+mod backup;
+mod download;
 mod error;
 mod guard;
 mod history;

@@ -24,13 +24,16 @@ use crate::guard::{self, Guard};
 use crate::problem::Problem;
 use crate::schema::{self, ApiSchema};
 use crate::state::{ApiState, read};
-use crate::{history, request, socket};
+use crate::{backup, history, request, socket};
 
 /// Longest request body, in bytes.
 const LONGEST_BODY: usize = 1024 * 1024;
 
 /// Sockets open at the same time.
 const MOST_SOCKETS: usize = 64;
+
+/// Copies of the log that are taken at the same time: each holds a volume in memory.
+const MOST_BACKUPS: usize = 1;
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,7 @@ pub(crate) struct Served {
     pub(crate) schema: ApiSchema,
     state: ApiState,
     sockets: Arc<Semaphore>,
+    backups: Arc<Semaphore>,
 }
 
 /// Serves the API until `ended` is, then finishes the requests at work. Sockets end with the process.
@@ -76,6 +80,7 @@ fn routes(state: ApiState) -> Router {
         schema: schema::build(state.clone()),
         state,
         sockets: Arc::new(Semaphore::new(MOST_SOCKETS)),
+        backups: Arc::new(Semaphore::new(MOST_BACKUPS)),
     };
     Router::new()
         .route("/graphql", post(request::answer).fallback(only_post))
@@ -83,6 +88,7 @@ fn routes(state: ApiState) -> Router {
         .route("/schema.graphql", get(schema_file))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/api/v0/jobs/{id}/history", get(history_file))
+        .route("/api/v0/log/backup", get(log_backup))
         .fallback(not_found)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .layer(middleware::from_fn_with_state(guard, guard::stand))
@@ -132,13 +138,22 @@ async fn history_file(State(served): State<Served>, Path(id): Path<String>) -> R
     match read(move || view.get(job)).await {
         Ok(AsOf { value: Some(found), .. }) => {
             let header = Header { engine: served.state.engine, job: Some(job) };
-            history::download(served.state.log, header, job, found.head.changed)
+            history::answer(served.state.log, header, job, found.head.changed)
         }
         Ok(AsOf { value: None, .. }) => {
             refuse(StatusCode::NOT_FOUND, "no such job", format!("there is no job {job}"))
         }
         Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.message),
     }
+}
+
+async fn log_backup(State(served): State<Served>) -> Response {
+    let Ok(place) = Arc::clone(&served.backups).try_acquire_owned() else {
+        let detail = "a copy of the log is being taken; try again when it is done".into();
+        return Problem { status: StatusCode::SERVICE_UNAVAILABLE, title: "busy", detail }
+            .into_response();
+    };
+    backup::answer(served.state.log, place)
 }
 
 async fn upgrade(

@@ -1,6 +1,7 @@
 //! Talks to a running node over its GraphQL API, as any other client would.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::de::DeserializeOwned;
@@ -16,9 +17,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> anyhow::Result<Self> {
-        // A node answers from memory; what takes longer than this is not a node.
+        // A node answers from memory; what is silent for longer than this is not a node.
+        let patience = Duration::from_secs(15);
         let http =
-            reqwest::Client::builder().timeout(std::time::Duration::from_secs(15)).build()?;
+            reqwest::Client::builder().connect_timeout(patience).read_timeout(patience).build()?;
         Ok(Self { http, address })
     }
 
@@ -34,7 +36,7 @@ impl Client {
             .json(&json!({ "query": query, "variables": variables }))
             .send()
             .await
-            .map_err(|error| self.unreachable(&error))?;
+            .map_err(|error| unreachable(self.address, &error))?;
         let answer: Value = sent.json().await.context("the answer is not JSON; is this a node?")?;
         if let Some(error) = answer["errors"].get(0) {
             anyhow::bail!("{}", error["message"].as_str().unwrap_or("the node refused the query"));
@@ -49,18 +51,18 @@ impl Client {
             .get(format!("http://{}{path}", self.address))
             .send()
             .await
-            .map_err(|error| self.unreachable(&error))?;
+            .map_err(|error| unreachable(self.address, &error))?;
         if answer.status() == reqwest::StatusCode::NOT_FOUND {
             return Err(Failure::not_found("the node has no such thing"));
         }
         Ok(answer.error_for_status()?.bytes().await.context("the file did not come whole")?.into())
     }
+}
 
-    fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
-        Failure::unreachable(format!(
-            "no node answers at {} ({}); start one with `reprise serve`, or name another with --api",
-            self.address,
-            if error.is_timeout() { "timed out" } else { "cannot connect" },
-        ))
-    }
+/// The failure of a request that nobody answered.
+pub(crate) fn unreachable(address: SocketAddr, error: &reqwest::Error) -> anyhow::Error {
+    Failure::unreachable(format!(
+        "no node answers at {address} ({}); start one with `reprise serve`, or name another with --api",
+        if error.is_timeout() { "timed out" } else { "cannot connect" },
+    ))
 }

@@ -1,8 +1,9 @@
-//! `reprise log`: looks after the event log of a node that is not running. What a running node does
-//! with it needs none of this; copies of a running node's log are taken through its API.
+//! `reprise log`: looks after the event log of a node that is not running. Only a copy is also taken of
+//! the log of a running one, through its API: see [`crate::backup`].
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -12,7 +13,7 @@ use eventlog::stats::Count;
 use eventlog::{Damage, Log, OpenError, Reader, Stream};
 
 use crate::exit::Failure;
-use crate::soak;
+use crate::{backup, soak};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -50,10 +51,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         folder: Folder,
     },
-    /// Copy the log to a new folder, checking everything on the way
+    /// Copy the log to a new folder, checking everything on the way; that of a running node, where no
+    /// folder is named
     Backup {
-        #[command(flatten)]
-        folder: Folder,
+        /// The folder of the log of a node that is not running
+        #[arg(long, value_name = "DIR", conflicts_with = "api")]
+        dir: Option<PathBuf>,
+        /// The running node's API
+        #[arg(long, default_value_t = node::config::DEFAULT_API)]
+        api: SocketAddr,
         /// The new folder
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
@@ -98,7 +104,10 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
             export(&folder.dir, out, Seq(*from)..=Seq(to.unwrap_or(u64::MAX)), job.map(JobId))
         }
         Command::Import { history, folder } => import(history, &folder.dir),
-        Command::Backup { folder, to } => backup(&folder.dir, to),
+        Command::Backup { dir: Some(dir), to, .. } => {
+            copied(eventlog::backup::backup(&open(dir)?, to)?, to)
+        }
+        Command::Backup { dir: None, api, to } => copied(backup::take(*api, to)?, to),
         Command::Restore { from, folder } => restore(from, &folder.dir),
         Command::Stats(folder) => stats(&folder.dir),
         Command::Soak { folder, writers, volume_events } => {
@@ -187,8 +196,7 @@ fn import(history: &Path, dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn backup(dir: &Path, to: &Path) -> anyhow::Result<()> {
-    let last = eventlog::backup::backup(&open(dir)?, to)?;
+fn copied(last: Seq, to: &Path) -> anyhow::Result<()> {
     println!("copied and checked {last} events to {}", to.display());
     Ok(())
 }

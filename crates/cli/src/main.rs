@@ -1,6 +1,7 @@
 //! The `reprise` binary: the node, the commands that talk to a running one, and the tools that need
 //! none. Each command has its file; what a command's exit code means is in [`exit`].
 
+mod backup;
 mod client;
 mod demo;
 mod exit;
@@ -59,7 +60,7 @@ enum Command {
         #[command(subcommand)]
         command: replay::Command,
     },
-    /// Look after the event log of a node that is not running
+    /// Look after the event log of a node that is not running, or copy that of one that is
     Log {
         #[command(subcommand)]
         command: log::Command,

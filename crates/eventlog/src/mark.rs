@@ -63,11 +63,6 @@ impl Mark {
         self.file.write_all_at(&encode(last, hash), 0)
     }
 
-    /// Makes the mark durable.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()
-    }
-
     fn read(&self) -> Option<(Seq, [u8; 32])> {
         let mut bytes = Vec::with_capacity(BYTES);
         (&self.file).take(BYTES as u64 + 1).read_to_end(&mut bytes).ok()?;

@@ -11,13 +11,13 @@
 //! A mark says where a block begins; there is one about every [`MARK_BYTES`].
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use domain::Seq;
 
-use crate::active::{Start, sync_folder};
+use crate::active::Start;
 use crate::block::{self, Announced, Block};
 use crate::damage::Damage;
 use crate::identity::LogId;
@@ -56,32 +56,13 @@ pub(crate) enum SealError {
     Io(#[from] io::Error),
 }
 
-/// Writes blocks as a sealed volume. It appears under its name when all of it is durable.
-pub(crate) fn write(
-    path: &Path,
+/// Writes the bytes of a sealed volume.
+pub(crate) fn write_to(
+    out: &mut impl Write,
     start: Start,
     blocks: impl Iterator<Item = Result<Block, ReadError>>,
     streams: &Streams,
 ) -> Result<(), SealError> {
-    let unfinished = path.with_extension("tmp");
-    let done = write_unnamed(&unfinished, start, blocks, streams).and_then(|()| {
-        std::fs::rename(&unfinished, path)?;
-        Ok(sync_folder(path.parent().unwrap_or(path))?)
-    });
-    if done.is_err() {
-        // What is left of it is removed when the log is opened, if not now.
-        let _ = std::fs::remove_file(&unfinished);
-    }
-    done
-}
-
-fn write_unnamed(
-    path: &Path,
-    start: Start,
-    blocks: impl Iterator<Item = Result<Block, ReadError>>,
-    streams: &Streams,
-) -> Result<(), SealError> {
-    let mut out = BufWriter::with_capacity(WINDOW_BYTES, File::create(path)?);
     out.write_all(&header(start))?;
     let mut end = End::of_none(start);
     for block in blocks {
@@ -89,10 +70,7 @@ fn write_unnamed(
         out.write_all(block.bytes())?;
         end.pass(block.first(), block.last(), block.hash(), block.bytes().len());
     }
-    out.write_all(&tail(&end, streams))?;
-    let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-    file.sync_all()?;
-    Ok(())
+    Ok(out.write_all(&tail(&end, streams))?)
 }
 
 /// What a volume and its journal begin with.
