@@ -16,7 +16,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("eventlog", &["domain"]),
     ("projections", &["domain", "eventlog"]),
     ("replay", &["domain", "engine", "eventlog"]),
-    ("api", &["domain", "eventlog", "projections"]),
+    ("api", &["domain", "eventlog", "projections", "replay"]),
     ("audio", &[]),
     ("soulseek", &[]),
     ("metadata", &["domain"]),

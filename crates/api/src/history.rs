@@ -1,5 +1,6 @@
 //! `GET /api/v0/jobs/<id>/history`: everything up to a job's last event as a file that replays on any
-//! machine. The file's form is that of `eventlog::history`; here is decided what belongs into it.
+//! machine, without the names of people unless `?identities=included` asks for them. The file is made by
+//! `replay::export`; here is decided which events belong into it.
 
 use std::io::{self, Write};
 
@@ -7,9 +8,11 @@ use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use domain::{JobId, Seq};
-use eventlog::history::{Header, WriteError, write_history};
-use eventlog::{ReadError, Reader};
+use eventlog::history::{Header, WriteError};
+use eventlog::{ReadError, Reader, Record};
 use futures_util::stream;
+use replay::export::Export;
+use replay::redact::RedactError;
 use tokio::sync::mpsc;
 
 /// Bytes are handed on in pieces of at least this size.
@@ -18,13 +21,23 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces that may wait for a slow client before reading the log waits too.
 const PIECES_AHEAD: usize = 4;
 
+/// Sees whether the history up to an event can be had as the header says.
+pub(crate) fn prepare(
+    log: &Reader,
+    header: Header,
+    last: Seq,
+) -> Result<Export, RedactError<ReadError>> {
+    let step = step_of(log, last).map_err(RedactError::Read)?;
+    Export::prepare(header, || records(log, last, step))
+}
+
 /// The history of a job as a download, read from the log while it is sent. A failure on the way cuts
 /// the answer off, and what arrived by then is no valid history.
-pub(crate) fn download(log: Reader, header: Header, job: JobId, last: Seq) -> Response {
+pub(crate) fn download(log: Reader, export: Export, job: JobId, last: Seq) -> Response {
     let (pieces, sent) = mpsc::channel(PIECES_AHEAD);
     tokio::task::spawn_blocking(move || {
         let mut writer = PieceWriter { pieces, piece: Vec::new() };
-        if let Err(error) = write(&log, header, last, &mut writer) {
+        if let Err(error) = write(&log, &export, last, &mut writer) {
             tracing::warn!(%job, %error, "a history was not sent whole");
             // Nobody hears it when it is the client that went away.
             let _ = writer.pieces.blocking_send(Err(io::Error::other("the history ends early")));
@@ -33,23 +46,35 @@ pub(crate) fn download(log: Reader, header: Header, job: JobId, last: Seq) -> Re
     let body = stream::unfold(sent, |mut sent| async { Some((sent.recv().await?, sent)) });
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"job-{job}.history\"")),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"job-{job}.replay\"")),
     ];
     (headers, Body::from_stream(body)).into_response()
 }
 
 fn write(
     log: &Reader,
-    header: Header,
+    export: &Export,
     last: Seq,
     writer: impl Write,
-) -> Result<u64, WriteError<ReadError>> {
-    let step = log.get(last).map_err(WriteError::Source)?.map(|envelope| envelope.cause);
-    let records = log.records(Seq(1)..=log.durable()).take_while(|read| match read {
+) -> Result<u64, WriteError<RedactError<ReadError>>> {
+    let step = step_of(log, last).map_err(|error| WriteError::Source(RedactError::Read(error)))?;
+    export.write(writer, records(log, last, step))
+}
+
+/// The step that an event belongs to.
+fn step_of(log: &Reader, seq: Seq) -> Result<Option<Seq>, ReadError> {
+    Ok(log.get(seq)?.map(|envelope| envelope.cause))
+}
+
+fn records(
+    log: &Reader,
+    last: Seq,
+    step: Option<Seq>,
+) -> impl Iterator<Item = Result<Record, ReadError>> {
+    log.records(Seq(1)..=log.durable()).take_while(move |read| match read {
         Ok(record) => is_in_whole_steps(record.seq, record.cause, last, step),
         Err(_) => true,
-    });
-    write_history(writer, header, records)
+    })
 }
 
 /// Whether an event stands before `last` or in the rest of the step that it belongs to. Nothing before

@@ -31,6 +31,8 @@ pub struct ApiState {
     pub followers: Vec<Control>,
     /// Version of the decision rules at work; stands in exported histories.
     pub engine: u32,
+    /// The build at work; stands there too.
+    pub build: String,
     /// Host names this node goes by besides `localhost` and IP addresses: the setting `api.hosts`.
     pub hosts: Vec<String>,
 }

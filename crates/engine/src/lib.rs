@@ -16,7 +16,7 @@ pub mod explain;
 
 mod effects;
 mod job;
-mod likeness;
+pub mod likeness;
 mod lookup;
 mod peer;
 mod schedule;

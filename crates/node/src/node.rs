@@ -208,7 +208,7 @@ impl Node {
         let started = Input::Observation(Observation::NodeStarted {
             policy: settings.policy,
             engine: engine::VERSION,
-            build: settings.build,
+            build: settings.build.clone(),
         });
         drive.begin(started).await?;
 
@@ -220,6 +220,7 @@ impl Node {
             trace: trace_view,
             followers: followers.iter().map(Follower::control).collect(),
             engine: engine::VERSION,
+            build: settings.build,
             hosts: settings.api_hosts,
         };
         let mut ended = stopped;

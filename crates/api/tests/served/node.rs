@@ -154,6 +154,7 @@ pub fn views(
         trace: trace_view,
         followers: followers.iter().map(Follower::control).collect(),
         engine: 7,
+        build: "test build".into(),
         hosts: vec!["music.example".into()],
     };
     (state, followers)
