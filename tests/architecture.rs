@@ -22,7 +22,17 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("metadata", &["domain"]),
     (
         "node",
-        &["api", "audio", "domain", "engine", "eventlog", "metadata", "projections", "soulseek"],
+        &[
+            "api",
+            "audio",
+            "domain",
+            "engine",
+            "eventlog",
+            "metadata",
+            "projections",
+            "replay",
+            "soulseek",
+        ],
     ),
     ("loopback", &["audio", "domain", "soulseek"]),
     ("reprise", &["api", "domain", "eventlog", "loopback", "node", "replay", "sim"]),

@@ -2,6 +2,7 @@
 
 mod fork;
 mod replay;
+mod shadow;
 mod simulate;
 mod views;
 

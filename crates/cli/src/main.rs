@@ -12,6 +12,7 @@ mod replay;
 mod serve;
 mod simulate;
 mod soak;
+mod status;
 mod views;
 
 use std::net::SocketAddr;
@@ -45,6 +46,14 @@ enum Command {
         api: SocketAddr,
         #[command(subcommand)]
         command: job::Command,
+    },
+    /// Ask a running node how it is doing
+    Node {
+        /// Where the node's API listens
+        #[arg(long, global = true, default_value_t = node::config::DEFAULT_API)]
+        api: SocketAddr,
+        #[command(subcommand)]
+        command: status::Command,
     },
     /// Look after the views of a running node: what it answers from
     Views {
@@ -89,6 +98,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => block_on(demo::run(options)),
         Command::Serve { config } => block_on(serve::run(&config)),
         Command::Job { api, command } => block_on(job::run(api, command)),
+        Command::Node { api, command } => block_on(status::run(api, command)),
         Command::Views { api, command } => block_on(views::run(api, command)),
     };
     match done {
@@ -103,6 +113,7 @@ fn default_log(command: &Command) -> &'static str {
         // What matters there is on the screen already.
         Command::Demo(_)
         | Command::Job { .. }
+        | Command::Node { .. }
         | Command::Views { .. }
         | Command::Replay { .. }
         | Command::Log { .. }

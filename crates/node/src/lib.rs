@@ -12,6 +12,7 @@ mod node;
 mod perform;
 mod recover;
 mod session;
+mod shadow;
 mod shares;
 mod staging;
 

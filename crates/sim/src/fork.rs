@@ -15,7 +15,7 @@ use domain::observation::TransferFault;
 use domain::policy::FieldError;
 use domain::{
     AssignmentId, ByteRange, Command, Decision, Effect, Envelope, Event, Input, Observation,
-    PeerId, Policy, SearchId, Seq, SourceId, Timestamp, TrackKey,
+    PeerId, Policy, Seq, SourceId, Timestamp, TrackKey,
 };
 use engine::Engine;
 use engine::state::Standing;
