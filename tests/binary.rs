@@ -19,6 +19,12 @@ pub(crate) fn reprise() -> Command {
 /// A running process; it does not outlive the test.
 pub(crate) struct Process(Child);
 
+impl From<Child> for Process {
+    fn from(child: Child) -> Self {
+        Self(child)
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();

@@ -14,12 +14,14 @@ mod samples;
 mod specimen;
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use audio::compress;
 use domain::{Envelope, Seq, Timestamp};
 use eventlog::history::{Header, write_envelopes};
 use flate2::Compression;
+use flate2::read::DeflateDecoder;
 use flate2::write::ZlibEncoder;
 use soulseek::wire::peer::{
     Attribute, FileEntry, FolderContents, FolderEntry, SearchAnswer, ShareList, UserInfo, Verdict,
@@ -230,26 +232,43 @@ fn events() {
         })
     };
     for from in (0..kept.len()).step_by(9) {
-        let mut file = Vec::new();
-        let header = Header { engine: 1, job: None };
         let events: Vec<_> = envelopes(from, 9).collect();
-        write_envelopes(&mut file, header, &events).expect("memory");
-        seed("history", &format!("samples-{from}"), &file);
+        let frames = frames(&history(&events));
+        // The target puts a header and hashes around them, in both forms.
+        let text = b"engine 1\njob 7\n\xff";
+        seed("history", &format!("samples-{from}"), &[text, &frames[..]].concat());
+        seed("history", &format!("frames-{from}"), &[&[0; 24], &frames[..]].concat());
         // A block's frames are a history's; its target puts the rest right.
         let mut block = b"RBLK\x02\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0".to_vec();
         block.extend([0; 48]);
-        block.extend(&file[24..file.len() - 44]);
+        block.extend(&frames);
         seed("block", &format!("samples-{from}"), &block);
     }
     let mut mark = b"RPRSMARK".to_vec();
     mark.extend([9, 0, 0, 0, 0, 0, 0, 0]);
     mark.extend([7; 32]);
     seed("block", "mark", &mark);
-    let mut file = Vec::new();
     let life = sim::run::run(3, &[]);
-    let header = Header { engine: 1, job: None };
-    write_envelopes(&mut file, header, &life.log[..40]).expect("memory");
-    seed("history", "life", &file);
+    seed("history", "life", &history(&life.log[..40]));
+}
+
+fn history(events: &[Envelope]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let header = Header { build: "seed".into(), engine: 1, ..Header::default() };
+    let events = events.iter().map(|envelope| (envelope, None));
+    write_envelopes(&mut file, &header, events).expect("memory");
+    file
+}
+
+/// The frames of a history's first block.
+fn frames(file: &[u8]) -> Vec<u8> {
+    let length = file[12..16].try_into().expect("four bytes");
+    let block = 16 + u32::from_le_bytes(length) as usize + 32;
+    let mut frames = Vec::new();
+    DeflateDecoder::new(&file[block + 40..])
+        .read_to_end(&mut frames)
+        .expect("our own file is whole");
+    frames
 }
 
 fn answers() {

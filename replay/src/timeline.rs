@@ -70,6 +70,12 @@ impl Timeline {
         Seq(self.events.len() as u64)
     }
 
+    /// All events, the first one at position 1.
+    #[must_use]
+    pub fn events(&self) -> &[Envelope] {
+        &self.events
+    }
+
     /// The event at a position; `None` when it is not known.
     #[must_use]
     pub fn event(&self, seq: Seq) -> Option<&Envelope> {

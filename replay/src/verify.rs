@@ -90,7 +90,7 @@ pub fn verify<R: Into<Recorded>, E: std::error::Error + 'static>(
         match event {
             Event::Input(input) => {
                 if let Some(finished) = current.take() {
-                    finished.end(seq, rules)?;
+                    finished.end(seq, rules).map_err(VerifyError::Divergence)?;
                 }
                 if cause != seq {
                     return Err(VerifyError::Orphan { seq, cause });
@@ -106,14 +106,15 @@ pub fn verify<R: Into<Recorded>, E: std::error::Error + 'static>(
             Event::Decision(_) => match &mut current {
                 Some(stepped) if stepped.cause.seq == cause => {
                     verified.decisions += 1;
-                    stepped.compare(seq, event, rules)?;
+                    stepped.compare(seq, event, rules).map_err(VerifyError::Divergence)?;
                 }
                 Some(_) | None => return Err(VerifyError::Orphan { seq, cause }),
             },
         }
     }
     if let Some(finished) = current {
-        finished.end(Seq(verified.last.0.saturating_add(1)), rules)?;
+        let next = Seq(verified.last.0.saturating_add(1));
+        finished.end(next, rules).map_err(VerifyError::Divergence)?;
     }
     verified.elapsed = start.elapsed();
     Ok(verified)
@@ -132,15 +133,15 @@ pub fn verify_engine<R: Into<Recorded>, E: std::error::Error + 'static>(
 
 /// Versions of the decision rules.
 #[derive(Clone, Copy)]
-struct Rules {
+pub(crate) struct Rules {
     /// Of those that recorded it, if the history tells.
-    recorded: Option<u32>,
+    pub(crate) recorded: Option<u32>,
     /// Of this program's.
-    these: u32,
+    pub(crate) these: u32,
 }
 
 /// A step being compared.
-struct Stepped {
+pub(crate) struct Stepped {
     cause: Envelope,
     concluded: std::vec::IntoIter<Event>,
     effects: Vec<Effect>,
@@ -149,7 +150,7 @@ struct Stepped {
 }
 
 impl Stepped {
-    fn of(seq: Seq, at: Timestamp, recorded_digest: Option<u64>, step: Step) -> Self {
+    pub(crate) fn of(seq: Seq, at: Timestamp, recorded_digest: Option<u64>, step: Step) -> Self {
         let Step { events, effects, digest } = step;
         let mut concluded = events.into_iter();
         // The input went in by value and comes out first, so it need not be copied to be told.
@@ -158,12 +159,12 @@ impl Stepped {
         Self { cause, concluded, effects, recorded_digest, digest }
     }
 
-    fn compare<E: std::error::Error>(
+    pub(crate) fn compare(
         &mut self,
         seq: Seq,
         recorded: Event,
         rules: Rules,
-    ) -> Result<(), VerifyError<E>> {
+    ) -> Result<(), Box<Divergence>> {
         match self.concluded.next() {
             Some(concluded) if concluded == recorded => Ok(()),
             actual => {
@@ -174,7 +175,7 @@ impl Stepped {
     }
 
     /// The step has no more recorded events, and `next` would be the position of another one.
-    fn end<E: std::error::Error>(mut self, next: Seq, rules: Rules) -> Result<(), VerifyError<E>> {
+    pub(crate) fn end(mut self, next: Seq, rules: Rules) -> Result<(), Box<Divergence>> {
         if let Some(surplus) = self.concluded.next() {
             let difference = Difference::Decision { expected: None, actual: Some(surplus) };
             return Err(self.divergence(next, difference, rules));
@@ -189,13 +190,8 @@ impl Stepped {
         }
     }
 
-    fn divergence<E: std::error::Error>(
-        &self,
-        seq: Seq,
-        difference: Difference,
-        rules: Rules,
-    ) -> VerifyError<E> {
-        VerifyError::Divergence(Box::new(Divergence {
+    fn divergence(&self, seq: Seq, difference: Difference, rules: Rules) -> Box<Divergence> {
+        Box::new(Divergence {
             seq,
             difference,
             cause: self.cause.clone(),
@@ -203,7 +199,7 @@ impl Stepped {
             before: None,
             recorded_engine: rules.recorded,
             engine: rules.these,
-        }))
+        })
     }
 }
 

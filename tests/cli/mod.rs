@@ -1,6 +1,8 @@
 //! The command line as a person or a script meets it: what it prints and its exit codes.
 
+mod fork;
 mod replay;
+mod shadow;
 mod simulate;
 mod views;
 
@@ -59,7 +61,7 @@ fn demo() -> &'static Path {
 }
 
 fn history() -> Vec<Envelope> {
-    let reader = HistoryReader::open(&demo().join("job-1.history")).unwrap();
+    let reader = HistoryReader::open(&demo().join("job-1.replay")).unwrap();
     reader.collect::<Result<_, _>>().unwrap()
 }
 
@@ -67,14 +69,47 @@ fn history() -> Vec<Envelope> {
 fn the_demo_leaves_music_and_a_history_that_replays() {
     let album = demo().join("music/The Tin Orchard/Harbour Lights (1999)");
     assert_eq!(std::fs::read_dir(album).unwrap().count(), 9);
-    for source in ["job-1.history", "data"] {
+    for source in ["job-1.replay", "data"] {
         let output = run(&["replay", "verify", text(&demo().join(source))]);
         assert_eq!(code(&output), 0, "{}", errors(&output));
         assert!(String::from_utf8_lossy(&output.stdout).contains("byte for byte the same"));
     }
-    let output = run(&["replay", "show", text(&demo().join("job-1.history"))]);
+    let output = run(&["replay", "show", text(&demo().join("job-1.replay"))]);
     let lines = String::from_utf8_lossy(&output.stdout).lines().count();
     assert_eq!(lines, history().len());
+}
+
+/// A history as lines.
+fn shown(history: &Path) -> String {
+    let output = run(&["replay", "show", text(history)]);
+    assert_eq!(code(&output), 0, "{}", errors(&output));
+    said(&output)
+}
+
+#[test]
+fn the_demo_s_history_names_nobody_and_is_as_long_as_the_log() {
+    let exported = shown(&demo().join("job-1.replay"));
+    let log = shown(&demo().join("data"));
+    for name in ["juniper", "marlow", "oskar", "pinch", "violet", "wren"] {
+        assert!(log.contains(name), "{name}");
+        assert!(!exported.contains(name), "{name}");
+    }
+    let kinds = |shown: &str| -> Vec<String> {
+        let names = shown.lines().filter_map(|line| line[18..].split_whitespace().nth(1));
+        names.map(str::to_owned).collect()
+    };
+    let (exported, log) = (kinds(&exported), kinds(&log));
+    assert_eq!(exported, log[..exported.len()]);
+    let output = run(&["replay", "verify", text(&demo().join("job-1.replay"))]);
+    assert!(said(&output).contains("job 1, other names stand for people"), "{}", said(&output));
+    assert!(said(&output).contains("every step asked for the same"), "{}", said(&output));
+}
+
+#[test]
+fn histories_of_the_form_before_are_read() {
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/events/0001.history");
+    let expected = std::fs::read_to_string(old.with_extension("txt")).unwrap();
+    assert_eq!(shown(&old), expected);
 }
 
 /// The names of what a demo's summary tells, in order.
@@ -96,8 +131,9 @@ fn the_readme_shows_what_the_demo_says() {
 #[test]
 fn a_decision_that_would_not_be_made_again_is_shown_and_exits_6() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("changed.history");
-    let header = HistoryReader::open(&demo().join("job-1.history")).unwrap().header();
+    let path = dir.path().join("changed.replay");
+    let reader = HistoryReader::open(&demo().join("job-1.replay")).unwrap();
+    let header = reader.header();
     let mut changed = None;
     let mut envelopes = history();
     for envelope in &mut envelopes {
@@ -108,7 +144,8 @@ fn a_decision_that_would_not_be_made_again_is_shown_and_exits_6() {
             changed = Some(envelope.seq);
         }
     }
-    write_envelopes(BufWriter::new(File::create(&path).unwrap()), header, &envelopes).unwrap();
+    let events = envelopes.iter().map(|envelope| (envelope, None));
+    write_envelopes(BufWriter::new(File::create(&path).unwrap()), header, events).unwrap();
     let output = run(&["replay", "verify", text(&path)]);
     assert_eq!(code(&output), 6);
     let said = errors(&output);
@@ -122,8 +159,8 @@ fn a_decision_that_would_not_be_made_again_is_shown_and_exits_6() {
 #[test]
 fn a_damaged_history_is_an_error_that_says_where() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("damaged.history");
-    let mut bytes = std::fs::read(demo().join("job-1.history")).unwrap();
+    let path = dir.path().join("damaged.replay");
+    let mut bytes = std::fs::read(demo().join("job-1.replay")).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&path, bytes).unwrap();
@@ -168,9 +205,8 @@ fn a_history_without_events_is_no_history_and_nothing_is_made_to_read_it() {
     let dir = tempfile::tempdir().unwrap();
     let (data, log) = (dir.path().join("data"), dir.path().join("data/log"));
     std::fs::create_dir_all(&log).unwrap();
-    let empty = dir.path().join("empty.history");
-    let header = Header { engine: engine::VERSION, job: None };
-    write_envelopes(File::create(&empty).unwrap(), header, &[]).unwrap();
+    let empty = dir.path().join("empty.replay");
+    write_envelopes(File::create(&empty).unwrap(), &Header::default(), []).unwrap();
     // A node that never came to record anything.
     let unborn = dir.path().join("unborn");
     drop(Log::open(&unborn.join("log")).unwrap());
@@ -318,6 +354,12 @@ async fn every_job_command_says_by_its_exit_code_what_became_of_it() {
     let history = dir.path().join("one history");
     assert_job(api, &["export-history", "1", "-o", text(&history)], 0, "one history'`");
     assert_eq!(code(&run(&["replay", "verify", text(&history)])), 0);
+    assert!(!shown(&history).contains("slsk:ada"));
+    let named = dir.path().join("named.replay");
+    let export = ["export-history", "1", "--include-identities", "-o", text(&named)];
+    assert_job(api, &export, 0, "named.replay");
+    assert_eq!(code(&run(&["replay", "verify", text(&named)])), 0);
+    assert!(shown(&named).contains("slsk:ada"));
 
     // A release that MusicBrainz does not know.
     assert_job(api, &["add", "0b1c7a52-6f0e-4a54-9c0c-3d9a6c1f2e11"], 0, "job 2 was added");

@@ -11,7 +11,7 @@ use eventlog::history::{HistoryReader, write_history};
 use super::{code, demo, errors, history, run, said, text};
 
 fn exported() -> PathBuf {
-    demo().join("job-1.history")
+    demo().join("job-1.replay")
 }
 
 /// What a command says of the demo's history, and that it succeeds.
@@ -36,15 +36,15 @@ fn first(is_it: impl Fn(&Decision) -> bool) -> Envelope {
 /// The demo's history with one record changed, as a file.
 fn changed(change: impl Fn(&mut Record)) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("changed.history");
+    let path = dir.path().join("changed.replay");
     let reader = HistoryReader::open(&exported()).unwrap();
-    let header = reader.header();
+    let header = reader.header().clone();
     let records = reader.records().map(|record| {
         let mut record = record.unwrap();
         change(&mut record);
         Ok::<_, Infallible>(record)
     });
-    write_history(File::create(&path).unwrap(), header, records).unwrap();
+    write_history(File::create(&path).unwrap(), &header, records).unwrap();
     (dir, path)
 }
 

@@ -5,7 +5,7 @@ use super::{code, errors, run, text};
 #[test]
 fn lives_obey_and_the_last_one_is_a_history_that_replays() {
     let dir = tempfile::tempdir().unwrap();
-    let (faults, out) = (dir.path().join("faults"), dir.path().join("life.history"));
+    let (faults, out) = (dir.path().join("faults"), dir.path().join("life.replay"));
     std::fs::write(&faults, "0 peer-lies 0\n5 crash after-effects 1 # early\n9 disk-full\n")
         .unwrap();
     let simulate = ["replay", "simulate", "--seed", "40", "--lives", "3"];
@@ -15,6 +15,8 @@ fn lives_obey_and_the_last_one_is_a_history_that_replays() {
     assert!(said.contains("3 lives obey every law") && said.contains(" 3 crashes"), "{said}");
     let output = run(&["replay", "verify", text(&out)]);
     assert_eq!(code(&output), 0, "{}", errors(&output));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("the life of seed 42") && said.contains("every step asked"), "{said}");
 }
 
 #[test]

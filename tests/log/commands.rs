@@ -65,7 +65,7 @@ fn a_whole_log_is_verified_counted_exported_copied_and_put_back() {
     assert_eq!(head(&verified), head(&expect(&["verify", "--dir", &again], 0, &["all 30 events"])));
     assert_eq!(head(&verified), head(&expect(&["verify", "--dir", &copy], 0, &["all 30 events"])));
 
-    let (whole, job) = (path("whole.history"), path("job.history"));
+    let (whole, job) = (path("whole.replay"), path("job.replay"));
     expect(&["export", "--dir", &log, "--out", &whole], 0, &["wrote 30 events"]);
     expect(&["export", "--dir", &log, "--out", &whole], 1, &["cannot make"]);
     let only = ["export", "--dir", &log, "--out", &job, "--job", "2", "--from", "7"];
@@ -97,7 +97,7 @@ fn damage_is_named_and_what_it_spared_is_got_out() {
     let hint = "reprise log salvage";
     let said = expect(&["verify", "--dir", text(&dir)], 5, &["event 1", "checksum", hint]);
     assert!(said.contains("event 1"), "{said}");
-    let out = at.path().join("out.history");
+    let out = at.path().join("out.replay");
     let salvage = ["salvage", "--dir", text(&dir), "--out", text(&out)];
     expect(&salvage, 5, &["29 events came out", "is damaged and lost", "event 30"]);
     expect(&salvage, 1, &["cannot make"]);

@@ -1,35 +1,60 @@
 //! `GET /api/v0/jobs/<id>/history`: everything up to a job's last event as a file that replays on any
-//! machine. The file's form is that of `eventlog::history`; here is decided what belongs into it.
+//! machine, without the names of people unless `?identities=included` asks for them. The file is made by
+//! `replay::export`; here is decided which events belong into it.
 
 use std::io::Write;
 
 use axum::response::Response;
 use domain::{JobId, Seq};
-use eventlog::history::{Header, WriteError, write_history};
-use eventlog::{ReadError, Reader};
+use eventlog::history::{Header, WriteError};
+use eventlog::{ReadError, Reader, Record};
+use replay::export::Export;
+use replay::redact::RedactError;
 
 use crate::download;
 
+/// Sees whether the history up to an event can be had as the header says.
+pub(crate) fn prepare(
+    log: &Reader,
+    header: Header,
+    last: Seq,
+) -> Result<Export, RedactError<ReadError>> {
+    let step = step_of(log, last).map_err(RedactError::Read)?;
+    Export::prepare(header, || records(log, last, step))
+}
+
 /// The history of a job as a download.
-pub(crate) fn answer(log: Reader, header: Header, job: JobId, last: Seq) -> Response {
-    let name = format!("job-{job}.history");
+pub(crate) fn answer(log: Reader, export: Export, job: JobId, last: Seq) -> Response {
+    let name = format!("job-{job}.replay");
     download::answer(&name, "application/octet-stream", move |sent| {
-        write(&log, header, last, sent).map(drop)
+        write(&log, &export, last, sent).map(drop)
     })
 }
 
 fn write(
     log: &Reader,
-    header: Header,
+    export: &Export,
     last: Seq,
     writer: impl Write,
-) -> Result<u64, WriteError<ReadError>> {
-    let step = log.get(last).map_err(WriteError::Source)?.map(|envelope| envelope.cause);
-    let records = log.records(Seq(1)..=log.durable()).take_while(|read| match read {
+) -> Result<u64, WriteError<RedactError<ReadError>>> {
+    let step = step_of(log, last).map_err(|error| WriteError::Source(RedactError::Read(error)))?;
+    export.write(writer, records(log, last, step))
+}
+
+/// The step that an event belongs to.
+fn step_of(log: &Reader, seq: Seq) -> Result<Option<Seq>, ReadError> {
+    Ok(log.get(seq)?.map(|envelope| envelope.cause))
+}
+
+fn records(
+    log: &Reader,
+    last: Seq,
+    step: Option<Seq>,
+) -> impl Iterator<Item = Result<Record, ReadError>> {
+    log.records(Seq(1)..=log.durable()).take_while(move |read| match read {
         Ok(record) => is_in_whole_steps(record.seq, record.cause, last, step),
         Err(_) => true,
-    });
-    write_history(writer, header, records)
+    })
 }
 
 /// Whether an event stands before `last` or in the rest of the step that it belongs to. Nothing before

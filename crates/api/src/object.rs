@@ -11,6 +11,7 @@ mod source;
 mod event;
 mod node_status;
 mod projection;
+mod shadow_replay;
 
 mod command_refused;
 mod duplicate;

@@ -95,7 +95,7 @@ impl Query {
         let state = context.data::<ApiState>()?;
         let view = state.jobs.clone();
         let found = read(move || view.node()).await?;
-        Ok(found.value.map(|node| NodeStatus::new(found.seq, &state.log, node)))
+        Ok(found.value.map(|node| NodeStatus::new(found.seq, &state.log, &state.shadow, node)))
     }
 
     /// The read models that everything here is answered from.

@@ -2,6 +2,7 @@
 //! Who may ask at all is decided in [`crate::guard`], before anything here; what can be asked is in
 //! [`crate::schema`]; sockets go on in [`crate::socket`].
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -9,14 +10,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{DefaultBodyLimit, Path, State, WebSocketUpgrade};
+use axum::extract::{DefaultBodyLimit, Path, Query, State, WebSocketUpgrade};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use domain::JobId;
-use eventlog::history::Header;
+use eventlog::history::{Header, Identities};
 use projections::AsOf;
+use replay::redact::RedactError;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -130,15 +132,47 @@ async fn schema_file() -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], schema::sdl()).into_response()
 }
 
-async fn history_file(State(served): State<Served>, Path(id): Path<String>) -> Response {
+/// How a history is asked for.
+#[derive(Debug, serde::Deserialize)]
+struct HistoryQuery {
+    identities: Option<String>,
+}
+
+async fn history_file(
+    State(served): State<Served>,
+    Path(id): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> Response {
     let Ok(number) = id.parse() else { return not_found().await.into_response() };
     let job = JobId(number);
     let view = served.state.jobs.clone();
     let refuse = |status, title, detail| Problem { status, title, detail }.into_response();
     match read(move || view.get(job)).await {
         Ok(AsOf { value: Some(found), .. }) => {
-            let header = Header { engine: served.state.engine, job: Some(job) };
-            history::answer(served.state.log, header, job, found.head.changed)
+            let identities = match query.identities.as_deref() {
+                None => Identities::Replaced,
+                Some("included") => Identities::Kept,
+                Some(_) => {
+                    let detail = "identities is `included` or not told".into();
+                    return refuse(StatusCode::BAD_REQUEST, "bad input", detail);
+                }
+            };
+            let (build, engine) = (served.state.build, served.state.engine);
+            let header = Header { build, engine, job: Some(job), identities, ..Header::default() };
+            let (log, last) = (served.state.log, found.head.changed);
+            let reader = log.clone();
+            match read(move || Ok::<_, Infallible>(history::prepare(&reader, header, last))).await {
+                Ok(Ok(export)) => history::answer(log, export, job, last),
+                Ok(Err(error @ RedactError::Changed { .. })) => refuse(
+                    StatusCode::CONFLICT,
+                    "not without names",
+                    format!("{error}; ask with ?identities=included"),
+                ),
+                Ok(Err(error)) => {
+                    refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.to_string())
+                }
+                Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "failed", error.message),
+            }
         }
         Ok(AsOf { value: None, .. }) => {
             refuse(StatusCode::NOT_FOUND, "no such job", format!("there is no job {job}"))

@@ -7,6 +7,7 @@ use async_graphql::Result;
 use domain::Seq;
 use eventlog::{Reader, Signal};
 use projections::{Control, jobs, trace};
+use replay::shadow::Board;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -29,8 +30,12 @@ pub struct ApiState {
     pub trace: trace::View,
     /// What keeps each view up to date.
     pub followers: Vec<Control>,
+    /// Where the shadow replay tells how it is doing.
+    pub shadow: Board,
     /// Version of the decision rules at work; stands in exported histories.
     pub engine: u32,
+    /// The build at work; stands there too.
+    pub build: String,
     /// Host names this node goes by besides `localhost` and IP addresses: the setting `api.hosts`.
     pub hosts: Vec<String>,
 }

@@ -55,6 +55,11 @@ impl Client {
         if answer.status() == reqwest::StatusCode::NOT_FOUND {
             return Err(Failure::not_found("the node has no such thing"));
         }
+        if answer.status() == reqwest::StatusCode::CONFLICT {
+            let problem: Value =
+                answer.json().await.context("the node refused without a reason")?;
+            return Err(Failure::refused(problem["detail"].as_str().unwrap_or("refused")));
+        }
         Ok(answer.error_for_status()?.bytes().await.context("the file did not come whole")?.into())
     }
 }

@@ -59,8 +59,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         let job = tokio::time::timeout(LONGEST, job::watch(&client, id, Some(&seq)))
             .await
             .map_err(|_| Failure::unverified("the album did not complete in time"))??;
-        let history = dir.join(format!("job-{id}.history"));
-        job::export_history(&client, id, &history).await?;
+        let history = dir.join(format!("job-{id}.replay"));
+        job::export_history(&client, id, &history, false).await?;
         anyhow::Ok((job, history))
     };
     let done = tokio::select! {

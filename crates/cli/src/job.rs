@@ -50,9 +50,12 @@ pub(crate) enum Command {
     ExportHistory {
         /// The job's number
         id: u32,
-        /// The file; job-ID.history when absent
+        /// The file; job-ID.replay when absent
         #[arg(long, short)]
         output: Option<PathBuf>,
+        /// Leave user names, paths and their words in; without it others stand for them
+        #[arg(long)]
+        include_identities: bool,
     },
 }
 
@@ -154,9 +157,9 @@ pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()>
         }
         Command::Cancel { id } => command_job(&client, "cancelJob", id, "was cancelled").await,
         Command::Retry { id } => command_job(&client, "retryJob", id, "tries again").await,
-        Command::ExportHistory { id, output } => {
-            let output = output.unwrap_or_else(|| PathBuf::from(format!("job-{id}.history")));
-            export_history(&client, id, &output).await?;
+        Command::ExportHistory { id, output, include_identities } => {
+            let output = output.unwrap_or_else(|| PathBuf::from(format!("job-{id}.replay")));
+            export_history(&client, id, &output, include_identities).await?;
             let file = quoted(&output);
             println!("wrote {}; check it with `reprise replay verify {file}`", output.display());
             Ok(())
@@ -286,8 +289,10 @@ pub(crate) async fn export_history(
     client: &Client,
     id: u32,
     output: &std::path::Path,
+    include_identities: bool,
 ) -> anyhow::Result<()> {
-    let bytes = client.download(&format!("/api/v0/jobs/{id}/history")).await?;
+    let identities = if include_identities { "?identities=included" } else { "" };
+    let bytes = client.download(&format!("/api/v0/jobs/{id}/history{identities}")).await?;
     tokio::fs::write(output, bytes)
         .await
         .with_context(|| format!("cannot write {}", output.display()))

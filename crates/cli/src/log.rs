@@ -13,6 +13,7 @@ use eventlog::stats::Count;
 use eventlog::{Damage, Log, OpenError, Reader, Stream};
 
 use crate::exit::Failure;
+use crate::serve::build;
 use crate::{backup, soak};
 
 #[derive(clap::Subcommand)]
@@ -101,7 +102,9 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
         Command::Verify(folder) => verify(&folder.dir),
         Command::Salvage { folder, out } => salvage(&folder.dir, out),
         Command::Export { folder, out, from, to, job } => {
-            export(&folder.dir, out, Seq(*from)..=Seq(to.unwrap_or(u64::MAX)), job.map(JobId))
+            let range =
+                (*from > 1 || to.is_some()).then_some((Seq(*from), Seq(to.unwrap_or(u64::MAX))));
+            export(&folder.dir, out, range, job.map(JobId))
         }
         Command::Import { history, folder } => import(history, &folder.dir),
         Command::Backup { dir: Some(dir), to, .. } => {
@@ -171,16 +174,18 @@ fn salvage(dir: &Path, out: &Path) -> anyhow::Result<()> {
 fn export(
     dir: &Path,
     out: &Path,
-    seqs: std::ops::RangeInclusive<Seq>,
+    range: Option<(Seq, Seq)>,
     job: Option<JobId>,
 ) -> anyhow::Result<()> {
     let reader = open(dir)?;
-    let records = reader.records(seqs).filter(|record| match (record, job) {
+    let (first, last) = range.unwrap_or((Seq(1), Seq(u64::MAX)));
+    let records = reader.records(first..=last).filter(|record| match (record, job) {
         (Ok(record), Some(job)) => record.stream == Stream::Job(job),
         _ => true,
     });
-    let header = Header { engine: ::replay::ENGINE_VERSION, job };
-    let events = write_history(BufWriter::new(create(out)?), header, records)?;
+    let (build, engine) = (build(), ::replay::ENGINE_VERSION);
+    let header = Header { build, engine, job, range, ..Header::default() };
+    let events = write_history(BufWriter::new(create(out)?), &header, records)?;
     println!("wrote {events} events to {}", out.display());
     Ok(())
 }

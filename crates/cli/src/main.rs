@@ -13,6 +13,7 @@ mod replay;
 mod serve;
 mod simulate;
 mod soak;
+mod status;
 mod views;
 
 use std::net::SocketAddr;
@@ -46,6 +47,14 @@ enum Command {
         api: SocketAddr,
         #[command(subcommand)]
         command: job::Command,
+    },
+    /// Ask a running node how it is doing
+    Node {
+        /// Where the node's API listens
+        #[arg(long, global = true, default_value_t = node::config::DEFAULT_API)]
+        api: SocketAddr,
+        #[command(subcommand)]
+        command: status::Command,
     },
     /// Look after the views of a running node: what it answers from
     Views {
@@ -90,6 +99,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => block_on(demo::run(options)),
         Command::Serve { config } => block_on(serve::run(&config)),
         Command::Job { api, command } => block_on(job::run(api, command)),
+        Command::Node { api, command } => block_on(status::run(api, command)),
         Command::Views { api, command } => block_on(views::run(api, command)),
     };
     match done {
@@ -104,6 +114,7 @@ fn default_log(command: &Command) -> &'static str {
         // What matters there is on the screen already.
         Command::Demo(_)
         | Command::Job { .. }
+        | Command::Node { .. }
         | Command::Views { .. }
         | Command::Replay { .. }
         | Command::Log { .. }

@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn a_shell_reads_a_path_as_the_one_word_it_is() {
-        let plain = "/tmp/reprise-demo/job-1.history";
+        let plain = "/tmp/reprise-demo/job-1.replay";
         assert_eq!(quoted(Path::new(plain)), plain);
         for path in
             ["My Music/it's $HOME", "a\"b`c`;d&e|f>g*h?(i)\\j#k", "~/x", "é", "", "-rf", "a\nb"]

@@ -1,5 +1,6 @@
 //! `reprise replay`: looks at recorded histories with the pure engine. No node, no network.
 
+mod fork;
 mod source;
 mod travel;
 mod verify;
@@ -66,6 +67,9 @@ pub(crate) enum Command {
         /// The decision's event
         decision: u64,
     },
+    /// Tell what would have happened: go on after an event with another policy or without a peer, among peers
+    /// modelled on the recorded ones
+    Fork(fork::Options),
     /// Let the core live in a simulated world in which things go wrong: exit code 6 when a law breaks
     Simulate(simulate::Options),
 }
@@ -80,6 +84,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
             travel::diff(history, Seq(*first), Seq(*second))
         }
         Command::Why { history, decision } => travel::why(history, Seq(*decision)),
+        Command::Fork(options) => fork::run(options),
         Command::Simulate(options) => simulate::simulate(options),
     }
 }

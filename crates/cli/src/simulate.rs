@@ -2,22 +2,23 @@
 //! one that breaks a law, the fewest faults that make it do so.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
 use domain::{Decision, Event};
-use eventlog::history::{self, Header};
+use eventlog::history::Header;
 use sim::check::{self, Broken};
 use sim::fault::{self, Fault};
 use sim::run::{self, Life};
 use sim::shrink;
 
 use crate::exit::Failure;
+use crate::serve::build;
 
 /// Where a life that breaks a law is written when nobody says where.
-const BROKEN: &str = "broken.history";
+const BROKEN: &str = "broken.replay";
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -108,10 +109,16 @@ fn first_line(broken: &Broken) -> String {
 
 fn write(life: &Life, out: &Path) -> anyhow::Result<()> {
     let file = File::create(out).with_context(|| format!("cannot write {}", out.display()))?;
-    let header = Header { engine: replay::ENGINE_VERSION, job: None };
-    let mut writer = BufWriter::new(file);
-    history::write_envelopes(&mut writer, header, &life.log)?;
-    Ok(writer.flush()?)
+    // Nobody in it is a person, so nobody is renamed.
+    let header = Header {
+        build: build(),
+        engine: replay::ENGINE_VERSION,
+        seed: Some(life.seed),
+        policy: Some(life.policy),
+        ..Header::default()
+    };
+    replay::export::write_life(BufWriter::new(file), &header, &life.log)?;
+    Ok(())
 }
 
 impl Totals {

@@ -1,5 +1,6 @@
 //! Every limit and threshold that decisions rest on, with its unit. A run records the policy it
-//! decides by in `NodeStarted`, so a replay needs no configuration.
+//! decides by in `NodeStarted`, so a replay needs no configuration. Fields are also known by name, for
+//! whoever writes a policy down as text or asks what another one would have led to.
 
 use rkyv::{Archive, Deserialize, Serialize};
 
@@ -92,5 +93,147 @@ impl Default for Policy {
             duration_tolerance_ms: 3_000,
             identity_least: Ppm(500_000),
         }
+    }
+}
+
+/// Why a field of a policy was not set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// No field has this name.
+    #[error("a policy has no field {name:?}, only {}", Policy::NAMES.join(", "))]
+    Unknown {
+        /// The name.
+        name: String,
+    },
+    /// The field holds smaller numbers only.
+    #[error("{value} is too large for {name}: the largest is {}", u32::MAX)]
+    TooLarge {
+        /// The field.
+        name: &'static str,
+        /// The number.
+        value: u64,
+    },
+}
+
+/// How a field holds its number.
+trait Number: Sized {
+    fn of(value: u64) -> Option<Self>;
+    fn number(self) -> u64;
+}
+
+impl Number for u64 {
+    fn of(value: u64) -> Option<Self> {
+        Some(value)
+    }
+
+    fn number(self) -> u64 {
+        self
+    }
+}
+
+impl Number for u32 {
+    fn of(value: u64) -> Option<Self> {
+        value.try_into().ok()
+    }
+
+    fn number(self) -> u64 {
+        self.into()
+    }
+}
+
+impl Number for Ppm {
+    fn of(value: u64) -> Option<Self> {
+        u32::of(value).map(Self)
+    }
+
+    fn number(self) -> u64 {
+        self.0.into()
+    }
+}
+
+macro_rules! fields {
+    ($($name:ident),* $(,)?) => {
+        impl Policy {
+            /// Every field by name.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name)),*];
+
+            /// Every field and its number, shares in parts per million.
+            #[must_use]
+            pub fn fields(&self) -> Vec<(&'static str, u64)> {
+                // A field that is not listed below does not compile here.
+                let Self { $($name),* } = *self;
+                vec![$((stringify!($name), $name.number())),*]
+            }
+
+            /// Sets the field of this name.
+            ///
+            /// # Errors
+            /// When there is no such field or it cannot hold the number.
+            pub fn set(&mut self, name: &str, value: u64) -> Result<(), FieldError> {
+                $(if name == stringify!($name) {
+                    let number = Number::of(value);
+                    let too_large = FieldError::TooLarge { name: stringify!($name), value };
+                    self.$name = number.ok_or(too_large)?;
+                    return Ok(());
+                })*
+                Err(FieldError::Unknown { name: name.to_owned() })
+            }
+        }
+    };
+}
+
+fields! {
+    searches_per_window,
+    search_window_ms,
+    searches_in_flight,
+    search_open_ms,
+    gather_ms,
+    search_repeat_ms,
+    search_repeat_most_ms,
+    search_again_least_ms,
+    sources_per_track,
+    largest_file_bytes,
+    transfers,
+    transfers_per_peer,
+    stall_after_ms,
+    queue_wait_ms,
+    peer_rest_ms,
+    peer_rest_most_ms,
+    source_failures,
+    lookup_retry_ms,
+    lookup_retry_most_ms,
+    disk_retry_ms,
+    disk_retry_most_ms,
+    duration_tolerance_ms,
+    identity_least,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_set_by_its_name_and_no_other() {
+        for (place, name) in (0u32..).zip(Policy::NAMES) {
+            let mut policy = Policy::default();
+            let number = u64::from(place) + 1_000_003;
+            policy.set(name, number).unwrap();
+            for ((field, now), (_, before)) in
+                policy.fields().iter().zip(Policy::default().fields())
+            {
+                assert_eq!(*now, if field == name { number } else { before }, "{name} {field}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_name_lists_the_right_ones_and_a_large_number_is_refused() {
+        let mut policy = Policy::default();
+        let error = policy.set("transfer", 1).unwrap_err().to_string();
+        assert!(error.contains("transfers_per_peer") && error.contains("gather_ms"), "{error}");
+        let too_large = FieldError::TooLarge { name: "transfers", value: 1 << 32 };
+        assert_eq!(policy.set("transfers", 1 << 32), Err(too_large));
+        policy.set("stall_after_ms", 1 << 40).unwrap();
+        assert_eq!(policy.stall_after_ms, 1 << 40);
     }
 }

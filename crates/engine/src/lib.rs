@@ -16,7 +16,7 @@ pub mod explain;
 
 mod effects;
 mod job;
-mod likeness;
+pub mod likeness;
 mod lookup;
 mod peer;
 mod schedule;
@@ -28,7 +28,7 @@ mod verify;
 #[cfg(test)]
 mod testing;
 
-use domain::{Decision, Effect, Envelope, Event, Input, Timestamp};
+use domain::{Decision, Effect, Envelope, Event, Input, Policy, Timestamp};
 
 pub use state::State;
 
@@ -202,6 +202,14 @@ impl Engine {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// The same engine under another policy, for asking what that would lead to. A node never does this:
+    /// what a run decides by is recorded in its `NodeStarted`.
+    #[must_use]
+    pub fn under(mut self, policy: Policy) -> Self {
+        self.state.run.policy = policy;
+        self
     }
 
     /// What is remembered, for reading.

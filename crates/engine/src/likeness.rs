@@ -1,6 +1,8 @@
 //! How well a remote file's name and length fit a track. Integer arithmetic on words; whether the
 //! file really is the recording is proved in [`crate::verify`], after it was fetched.
 
+use std::collections::BTreeSet;
+
 use domain::observation::RemoteFile;
 use domain::score::Ppm;
 use domain::{Target, Track};
@@ -33,9 +35,20 @@ const ARTIST: u64 = 15;
 const ALBUM: u64 = 15;
 const POSITION: u64 = 5;
 
+/// Words by which a path is told to be like a track of a release or unlike it; every other word counts
+/// for being another one, and numbers for being numbers. Whoever replaces words of paths has to leave
+/// these as they are, or other files will seem alike.
+#[must_use]
+pub fn telling_words(target: &Target) -> BTreeSet<String> {
+    let tracks = target.tracks.iter().flat_map(|track| [&track.title, &track.credit.name]);
+    let texts = tracks.chain([&target.title]);
+    texts.flat_map(|text| words(text)).chain(VERSIONS.map(str::to_owned)).collect()
+}
+
 /// Lower-case words: runs of letters and digits, with apostrophes left out so that "don't" is one.
 /// Common Latin letters lose their accents, since file names often have.
-pub(crate) fn words(text: &str) -> Vec<String> {
+#[must_use]
+pub fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {

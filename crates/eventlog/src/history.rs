@@ -1,55 +1,52 @@
-//! A stretch of events as one file, to be sent to somebody, replayed or kept as a test. It is not
-//! the log: it may leave events out, for instance those of other jobs. Streaming in both directions.
+//! A stretch of events as one file, to be sent to somebody, replayed or kept as a test: `.replay`. It is
+//! not the log: it may leave events out, for instance those of other jobs. Streaming in both
+//! directions, a block at a time. What is in the header is [`Header`]'s.
 //!
 //! ```text
-//! RPRSHIST | version u32 | engine u32 | job u32, 0 = all | crc u32 of the 20 bytes before
-//! frames, as in the log, with ascending positions
+//! RPRSHIST | version u32 = 3 | length u32 | text of the header | BLAKE3 of all of it, 32 bytes
+//! blocks:  length of its frames u32 | length of what follows the hash u32
+//!          | BLAKE3 of the hash before, both lengths and what follows, 32 bytes
+//!          | the frames, deflated: as in the log, with ascending positions
+//! ffffffff | count u64 | BLAKE3 of the hash before and these 12 bytes, 32 bytes
+//! ```
+//!
+//! Version 2, `.history`, had neither blocks nor text; it is still read.
+//!
+//! ```text
+//! RPRSHIST | version u32 = 2 | engine u32 | job u32, 0 = all | crc u32 of the 20 bytes before
+//! frames
 //! ffffffff | count u64 | BLAKE3 of everything before it, 32 bytes
 //! ```
 
+mod header;
+mod write;
+
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use domain::{Envelope, JobId, Seq};
+use flate2::bufread::DeflateDecoder;
+
+pub use header::{Header, Identities};
+pub use write::{WriteError, write_envelopes, write_history};
 
 use crate::damage::Damage;
 use crate::frame;
-use crate::record::{Record, Stream};
-use crate::schema::EncodeError;
-use crate::streams::Streams;
+use crate::record::Record;
 
 const MAGIC: [u8; 8] = *b"RPRSHIST";
-const VERSION: u32 = 2;
-const HEADER_BYTES: usize = 24;
-/// Stands where a frame's length would: no frame is that long.
-const TRAILER: [u8; 4] = [0xff; 4];
-
-/// What a history says about itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Header {
-    /// Version of the decision rules that made it.
-    pub engine: u32,
-    /// The job it is about; `None` when it is about all of them.
-    pub job: Option<JobId>,
-}
-
-/// Why a history could not be written. `E` is why its events could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError<E: std::error::Error + 'static> {
-    /// The file could not be written.
-    #[error("the history could not be written")]
-    Io(#[from] io::Error),
-    /// An event could not be encoded.
-    #[error("an event could not be encoded")]
-    Encode(#[from] EncodeError),
-    /// An event does not come after the one before it.
-    #[error("event {0} does not come after the one before it")]
-    Order(Seq),
-    /// The events could not be had.
-    #[error("the events could not be read")]
-    Source(#[source] E),
-}
+const VERSION: u32 = 3;
+/// The version before, which had no blocks.
+const FRAMES_ONLY: u32 = 2;
+/// Stands where a length would: none is that long.
+const END: [u8; 4] = [0xff; 4];
+/// Longest block before it is deflated, in bytes: the longest frame fits.
+const BLOCK_MOST: usize = 16 * 1024 * 1024;
+/// Longest block as it is stored: deflating makes what is random a little longer.
+const STORED_MOST: usize = BLOCK_MOST + BLOCK_MOST / 1024;
+/// All frames of a history together, in bytes. A small file that says it holds more is not read on.
+const EXPANDED_MOST: u64 = 8 << 30;
 
 /// Why a history could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -72,83 +69,43 @@ pub enum ReadError {
     },
 }
 
-/// Writes a history and flushes the writer; the number of events written.
-///
-/// # Errors
-/// When an event cannot be had, encoded or written. What was written by then is no valid history.
-pub fn write_history<E: std::error::Error + 'static>(
-    writer: impl Write,
-    header: Header,
-    records: impl IntoIterator<Item = Result<Record, E>>,
-) -> Result<u64, WriteError<E>> {
-    let mut out = Hashing { inner: writer, hasher: blake3::Hasher::new() };
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&header.engine.to_le_bytes());
-    bytes.extend_from_slice(&header.job.map_or(0, |job| job.0).to_le_bytes());
-    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-    out.write_all(&bytes)?;
-    let mut count = 0;
-    let mut before = Seq(0);
-    for record in records {
-        let record = record.map_err(WriteError::Source)?;
-        if record.seq <= before {
-            return Err(WriteError::Order(record.seq));
-        }
-        bytes.clear();
-        frame::push(&mut bytes, &record)?;
-        out.write_all(&bytes)?;
-        before = record.seq;
-        count += 1;
-    }
-    out.write_all(&TRAILER)?;
-    out.write_all(&u64::to_le_bytes(count))?;
-    let hash = out.hasher.finalize();
-    out.inner.write_all(hash.as_bytes())?;
-    out.inner.flush()?;
-    Ok(count)
-}
-
-/// Writes a history of events that come from no log, such as simulated ones: their streams are counted
-/// from the first of them on.
-///
-/// # Errors
-/// As [`write_history`].
-pub fn write_envelopes<'a>(
-    writer: impl Write,
-    header: Header,
-    envelopes: impl IntoIterator<Item = &'a Envelope>,
-) -> Result<u64, WriteError<EncodeError>> {
-    let mut streams = Streams::default();
-    let records = envelopes.into_iter().map(|envelope| {
-        let place = streams.place(Stream::of(&envelope.event), envelope.cause);
-        Record::of(envelope, place)
-    });
-    write_history(writer, header, records)
-}
-
-struct Hashing<W> {
-    inner: W,
-    hasher: blake3::Hasher,
-}
-
-impl<W: Write> Hashing<W> {
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hasher.update(bytes);
-        self.inner.write_all(bytes)
-    }
+/// What stands for a part of a history and all parts before it.
+fn chained(before: blake3::Hash, lengths: &[u8], bytes: &[u8]) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(before.as_bytes()).update(lengths).update(bytes);
+    hasher.finalize()
 }
 
 /// Reads a history event by event. The file is whole and true only if the iterator ends without an
-/// error: the hash over everything stands at the end.
+/// error: a hash over everything stands at the end.
 pub struct HistoryReader<R> {
     input: R,
-    hasher: blake3::Hasher,
     header: Header,
+    form: Form,
     offset: u64,
     after: Seq,
     count: u64,
     over: bool,
+}
+
+/// How frames lie in the file.
+enum Form {
+    /// One after another.
+    Frames(Box<blake3::Hasher>),
+    /// In blocks.
+    Blocks(Blocks),
+}
+
+struct Blocks {
+    /// The hash of what was read last.
+    chain: blake3::Hash,
+    /// The frames of the present block, and how far they were read.
+    frames: Vec<u8>,
+    read: usize,
+    /// Where in the file it begins.
+    start: u64,
+    /// Bytes of frames so far.
+    expanded: u64,
 }
 
 impl HistoryReader<BufReader<File>> {
@@ -169,38 +126,32 @@ impl<R: Read> HistoryReader<R> {
     pub fn new(input: R) -> Result<Self, ReadError> {
         let mut reader = Self {
             input,
-            hasher: blake3::Hasher::new(),
-            header: Header { engine: 0, job: None },
+            header: Header::default(),
+            form: Form::Frames(Box::default()),
             offset: 0,
             after: Seq(0),
             count: 0,
             over: false,
         };
-        let bytes = match reader.exactly(HEADER_BYTES) {
+        let bytes = match reader.exactly(12) {
             Err(ReadError::Damaged { .. }) => return Err(ReadError::NotAHistory),
             taken => taken?,
-        };
-        let word = |at: usize| {
-            u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };
         if bytes[..8] != MAGIC {
             return Err(ReadError::NotAHistory);
         }
-        if crc32fast::hash(&bytes[..20]) != word(20) {
-            return Err(reader.damaged(0, Damage::Checksum));
+        match word(&bytes, 8) {
+            VERSION => reader.text(bytes)?,
+            FRAMES_ONLY => reader.numbers(bytes)?,
+            other => return Err(reader.damaged(8, Damage::Version(other))),
         }
-        if word(8) != VERSION {
-            return Err(reader.damaged(8, Damage::Version(word(8))));
-        }
-        reader.header =
-            Header { engine: word(12), job: Some(JobId(word(16))).filter(|job| job.0 > 0) };
         Ok(reader)
     }
 
     /// What the history says about itself.
     #[must_use]
-    pub fn header(&self) -> Header {
-        self.header
+    pub fn header(&self) -> &Header {
+        &self.header
     }
 
     /// The same events with all that is stored of each, whether or not this program understands it.
@@ -208,49 +159,99 @@ impl<R: Read> HistoryReader<R> {
         Records(self)
     }
 
-    fn read(&mut self) -> Result<Option<Record>, ReadError> {
-        let start = self.offset;
-        let mut bytes = self.exactly(4)?;
-        if bytes == TRAILER {
-            return self.finish(start).map(|()| None);
+    /// The rest of a header of [`FRAMES_ONLY`].
+    fn numbers(&mut self, mut bytes: Vec<u8>) -> Result<(), ReadError> {
+        bytes.extend(self.exactly(12)?);
+        if crc32fast::hash(&bytes[..20]) != word(&bytes, 20) {
+            return Err(self.damaged(0, Damage::Checksum));
         }
-        // What is cut may be the length itself, so the whole frame is to blame.
-        let blamed = |reader: &Self, read: Result<Vec<u8>, ReadError>| match read {
-            Err(ReadError::Damaged { damage, .. }) => Err(reader.damaged(start, damage)),
-            read => read,
-        };
-        let rest = self.exactly(frame::HEADER_BYTES - 4);
-        bytes.extend(blamed(self, rest)?);
-        let header = bytes.first_chunk().expect("a header was read");
-        let whole = frame::whole_len(header).map_err(|damage| self.damaged(start, damage))?;
-        let rest = self.exactly(whole - frame::HEADER_BYTES);
-        bytes.extend(blamed(self, rest)?);
-        let record = frame::split(&bytes).and_then(|(frame, _)| {
-            frame.check()?;
-            if frame.seq() > self.after {
-                frame.record()
-            } else {
-                Err(Damage::Position(frame.seq().0))
+        self.header.engine = word(&bytes, 12);
+        self.header.job = Some(JobId(word(&bytes, 16))).filter(|job| job.0 > 0);
+        Ok(())
+    }
+
+    /// The rest of a header.
+    fn text(&mut self, mut bytes: Vec<u8>) -> Result<(), ReadError> {
+        bytes.extend(self.exactly(4)?);
+        let length = word(&bytes, 12) as usize;
+        if length > header::TEXT_MOST {
+            return Err(self.damaged(12, Damage::Header("its text is too long")));
+        }
+        bytes.extend(self.exactly(length)?);
+        let chain = blake3::hash(&bytes);
+        if self.exactly(32)? != chain.as_bytes() {
+            return Err(self.damaged(0, Damage::Hash));
+        }
+        let text = std::str::from_utf8(&bytes[16..])
+            .map_err(|_| self.damaged(16, Damage::Header("it is no text")))?;
+        self.header = Header::parse(text).map_err(|damage| self.damaged(16, damage))?;
+        let start = self.offset;
+        let frames = Vec::new();
+        self.form = Form::Blocks(Blocks { chain, frames, read: 0, start, expanded: 0 });
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<Option<Record>, ReadError> {
+        let (start, record) = match &self.form {
+            Form::Frames(_) => {
+                let start = self.offset;
+                let Some(bytes) = self.frame(start)? else { return Ok(None) };
+                (start, self.record(&bytes).map(|(record, _)| record))
             }
-        });
+            Form::Blocks(_) => {
+                if !self.fill()? {
+                    return Ok(None);
+                }
+                let Form::Blocks(blocks) = &self.form else { unreachable!("as above") };
+                let read = self.record(&blocks.frames[blocks.read..]);
+                (blocks.start, read.map(|(record, length)| self.advance(record, length)))
+            }
+        };
         let record = record.map_err(|damage| self.damaged(start, damage))?;
         self.after = record.seq;
         self.count += 1;
         Ok(Some(record))
     }
 
-    fn next_record(&mut self) -> Option<Result<Record, ReadError>> {
-        if self.over {
-            return None;
+    fn advance(&mut self, record: Record, length: usize) -> Record {
+        if let Form::Blocks(blocks) = &mut self.form {
+            blocks.read += length;
         }
-        let read = self.read();
-        self.over = !matches!(read, Ok(Some(_)));
-        read.transpose()
+        record
     }
 
-    fn finish(&mut self, start: u64) -> Result<(), ReadError> {
+    /// The record at the start of some bytes, and its length there.
+    fn record(&self, bytes: &[u8]) -> Result<(Record, usize), Damage> {
+        let (frame, rest) = frame::split(bytes)?;
+        frame.check()?;
+        if frame.seq() <= self.after {
+            return Err(Damage::Position(frame.seq().0));
+        }
+        Ok((frame.record()?, bytes.len() - rest.len()))
+    }
+
+    /// The bytes of the next frame of [`FRAMES_ONLY`]; `None` at the end.
+    fn frame(&mut self, start: u64) -> Result<Option<Vec<u8>>, ReadError> {
+        let mut bytes = self.exactly(4)?;
+        if bytes == END {
+            return self.finish_frames(start).map(|()| None);
+        }
+        // What is cut may be the length itself, so the whole frame is to blame.
+        let rest = self.exactly(frame::HEADER_BYTES - 4);
+        bytes.extend(rest.map_err(|error| blamed(error, start))?);
+        let header = bytes.first_chunk().expect("a header was read");
+        let whole = frame::whole_len(header).map_err(|damage| self.damaged(start, damage))?;
+        let rest = self.exactly(whole - frame::HEADER_BYTES);
+        bytes.extend(rest.map_err(|error| blamed(error, start))?);
+        Ok(Some(bytes))
+    }
+
+    fn finish_frames(&mut self, start: u64) -> Result<(), ReadError> {
         let count = self.exactly(8)?;
-        let hash = self.hasher.finalize();
+        let hash = match &self.form {
+            Form::Frames(hasher) => hasher.finalize(),
+            Form::Blocks(blocks) => blocks.chain,
+        };
         let written = self.exactly(32)?;
         if count != self.count.to_le_bytes() {
             return Err(self.damaged(start, Damage::Header("the trailer counts other events")));
@@ -258,6 +259,47 @@ impl<R: Read> HistoryReader<R> {
         if *hash.as_bytes() != written[..] {
             return Err(self.damaged(start, Damage::Hash));
         }
+        self.nothing_more()
+    }
+
+    /// Sees to it that there is a frame to be read; false at the end.
+    fn fill(&mut self) -> Result<bool, ReadError> {
+        let Form::Blocks(blocks) = &self.form else { return Ok(false) };
+        if blocks.read < blocks.frames.len() {
+            return Ok(true);
+        }
+        let (chain, expanded, start) = (blocks.chain, blocks.expanded, self.offset);
+        let mut lengths = self.exactly(8).map_err(|error| blamed(error, start))?;
+        if lengths[..4] == END {
+            lengths.extend(self.exactly(4).map_err(|error| blamed(error, start))?);
+            let hash = self.exactly(32).map_err(|error| blamed(error, start))?;
+            if hash != chained(chain, &lengths, &[]).as_bytes() {
+                return Err(self.damaged(start, Damage::Hash));
+            }
+            if lengths[4..] != self.count.to_le_bytes() {
+                return Err(self.damaged(start, Damage::Header("the end counts other events")));
+            }
+            return self.nothing_more().map(|()| false);
+        }
+        let (length, stored) = (word(&lengths, 0) as usize, word(&lengths, 4) as usize);
+        let expanded = expanded + length as u64;
+        if length == 0 || length > BLOCK_MOST || stored > STORED_MOST || expanded > EXPANDED_MOST {
+            let damage = Damage::Header("no block is of this length");
+            return Err(self.damaged(start, damage));
+        }
+        let hash = self.exactly(32).map_err(|error| blamed(error, start))?;
+        let bytes = self.exactly(stored).map_err(|error| blamed(error, start))?;
+        let chain = chained(chain, &lengths, &bytes);
+        if hash != chain.as_bytes() {
+            return Err(self.damaged(start, Damage::Hash));
+        }
+        let frames = inflated(&bytes, length)
+            .ok_or_else(|| self.damaged(start, Damage::Header("it inflates to something else")))?;
+        self.form = Form::Blocks(Blocks { chain, frames, read: 0, start, expanded });
+        Ok(true)
+    }
+
+    fn nothing_more(&mut self) -> Result<(), ReadError> {
         let end = self.offset;
         match self.exactly(1) {
             Err(ReadError::Damaged { damage: Damage::Cut, .. }) => Ok(()),
@@ -273,13 +315,47 @@ impl<R: Read> HistoryReader<R> {
         let mut bytes = Vec::new();
         (&mut self.input).take(length as u64).read_to_end(&mut bytes)?;
         self.offset += bytes.len() as u64;
-        self.hasher.update(&bytes);
+        if let Form::Frames(hasher) = &mut self.form {
+            hasher.update(&bytes);
+        }
         if bytes.len() == length { Ok(bytes) } else { Err(self.damaged(start, Damage::Cut)) }
     }
 
     fn damaged(&self, offset: u64, damage: Damage) -> ReadError {
         ReadError::Damaged { offset, after: self.after, damage }
     }
+
+    fn next_record(&mut self) -> Option<Result<Record, ReadError>> {
+        if self.over {
+            return None;
+        }
+        let read = self.read();
+        self.over = !matches!(read, Ok(Some(_)));
+        read.transpose()
+    }
+}
+
+/// Damage of a part is damage of the whole that begins at `start`.
+fn blamed(error: ReadError, start: u64) -> ReadError {
+    match error {
+        ReadError::Damaged { after, damage, .. } => {
+            ReadError::Damaged { offset: start, after, damage }
+        }
+        error => error,
+    }
+}
+
+/// Exactly `length` bytes out of all of `bytes`; no more are ever made.
+fn inflated(bytes: &[u8], length: usize) -> Option<Vec<u8>> {
+    let mut decoder = DeflateDecoder::new(bytes).take(length as u64 + 1);
+    let mut inflated = Vec::new();
+    decoder.read_to_end(&mut inflated).ok()?;
+    let is_all = inflated.len() == length && decoder.get_ref().get_ref().is_empty();
+    is_all.then_some(inflated)
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 impl<R: Read> Iterator for HistoryReader<R> {

@@ -171,7 +171,7 @@ pub fn salvage(dir: &Path, out: impl Write) -> Result<Salvaged, SalvageError> {
     let holes = missing.without(&singles, last);
     let by_checksum = singles.len() as u64;
     let records = in_order(&sources, &chosen, singles);
-    let events = write_history(out, Header { engine: 0, job: None }, records)?;
+    let events = write_history(out, &Header::default(), records)?;
     Ok(Salvaged { events, by_checksum, holes, end })
 }
 

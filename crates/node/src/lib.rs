@@ -13,6 +13,7 @@ mod perform;
 mod receipt;
 mod recover;
 mod session;
+mod shadow;
 mod shares;
 mod staging;
 

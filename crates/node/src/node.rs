@@ -26,6 +26,7 @@ use crate::inbox::{self, Inbox};
 use crate::perform::{Performer, Tools};
 use crate::recover::{RecoverError, recover};
 use crate::session::{self, Account};
+use crate::shadow::Shadowing;
 use crate::shares::Shelf;
 use crate::staging::Staging;
 
@@ -107,6 +108,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// There is no thread for the shadow replay.
+    #[error("the shadow replay got no thread")]
+    Shadow(#[source] io::Error),
     /// A metadata service cannot be set up.
     #[error("a metadata service cannot be used")]
     Metadata(#[from] metadata::SetupError),
@@ -209,10 +213,11 @@ impl Node {
         let started = Observation::NodeStarted {
             policy: settings.policy,
             engine: engine::VERSION,
-            build: settings.build,
+            build: settings.build.clone(),
         };
         drive.begin(started).await?;
 
+        let shadow = Shadowing::start(reader.clone()).map_err(StartError::Shadow)?;
         let keeping = session::keep(session, settings.account, shelf, inbox.clone());
         let state = ApiState {
             inbox: commands_into(inbox),
@@ -220,7 +225,9 @@ impl Node {
             jobs: jobs_view,
             trace: trace_view,
             followers: followers.iter().map(Follower::control).collect(),
+            shadow: shadow.board(),
             engine: engine::VERSION,
+            build: settings.build,
             hosts: settings.api_hosts,
         };
         let mut ended = stopped;
@@ -248,7 +255,7 @@ impl Node {
                 served.abort();
             }
             // Threads that read the log are waited for, so that it can be opened again at once.
-            drop(tokio::task::spawn_blocking(move || drop((followers, store))).await);
+            drop(tokio::task::spawn_blocking(move || drop((followers, store, shadow))).await);
             result
         });
         Ok(Self { api, reader, stop, running })

@@ -4,13 +4,17 @@
 //!
 //! [`run::run`] lets the real engine live in a [`world::World`] through its [`fault::Fault`]s;
 //! [`check`] holds what must be true of any history, written apart from the code it checks;
-//! [`shrink`] finds the few faults that a broken law needs.
+//! [`shrink`] finds the few faults that a broken law needs. [`fork`] goes on from any position of a recorded
+//! history, with something changed, in a world that was fitted to it.
 
 pub mod check;
 pub mod fault;
+pub mod fork;
 pub mod rng;
 pub mod run;
 pub mod shrink;
 pub mod world;
 
+mod agenda;
 mod clock;
+mod fitted;

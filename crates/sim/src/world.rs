@@ -4,7 +4,7 @@
 
 mod catalogue;
 mod disk;
-mod network;
+pub(crate) mod network;
 mod peers;
 mod services;
 
@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::observation::{Observation, SessionEnd};
 use domain::{AssignmentId, Effect, ReleaseId, Timestamp};
 
+use crate::agenda::Agenda;
 use crate::fault::Misfortune;
 use crate::rng::Rng;
 use catalogue::Catalogue;
@@ -26,9 +27,8 @@ pub struct World {
     catalogue: Catalogue,
     peers: Vec<SimPeer>,
     disk: Disk,
-    /// What is to happen, by time and order of planning.
-    agenda: BTreeMap<(Timestamp, u64), Observation>,
-    planned: u64,
+    /// What is to happen.
+    agenda: Agenda,
     /// Who was asked by each assignment.
     asked: BTreeMap<AssignmentId, usize>,
     cancelled: BTreeSet<AssignmentId>,
@@ -50,8 +50,7 @@ impl World {
             catalogue,
             peers,
             disk: Disk::default(),
-            agenda: BTreeMap::new(),
-            planned: 0,
+            agenda: Agenda::default(),
             asked: BTreeMap::new(),
             cancelled: BTreeSet::new(),
             session: false,
@@ -68,11 +67,7 @@ impl World {
     /// The next thing that happens, if it happens before `limit`.
     pub fn next(&mut self, limit: Option<Timestamp>) -> Option<(Timestamp, Observation)> {
         loop {
-            let ((at, _), _) = self.agenda.first_key_value()?;
-            if limit.is_some_and(|limit| *at > limit) {
-                return None;
-            }
-            let ((at, number), seen) = self.agenda.pop_first()?;
+            let (at, number, seen) = self.agenda.next(limit)?;
             if let Some(seen) = self.happen(at, number, seen) {
                 return Some((at, seen));
             }
@@ -164,8 +159,7 @@ impl World {
     }
 
     fn plan(&mut self, at: Timestamp, seen: Observation) {
-        self.planned += 1;
-        self.agenda.insert((at, self.planned), seen);
+        self.agenda.plan(at, seen);
     }
 
     /// Takes the first waiting misfortune of a kind.

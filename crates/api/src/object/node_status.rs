@@ -2,7 +2,9 @@
 
 use async_graphql::{Enum, SimpleObject};
 use projections::jobs;
+use replay::shadow::Board;
 
+use super::shadow_replay::ShadowReplay;
 use crate::scalar::{Micros, Seq, small};
 
 /// The node.
@@ -29,6 +31,8 @@ pub(crate) struct NodeStatus {
     engine: i32,
     /// Its build.
     build: String,
+    /// How the replay beside it is doing.
+    shadow: ShadowReplay,
 }
 
 /// Whether we are logged in.
@@ -41,7 +45,13 @@ pub(crate) enum Session {
 }
 
 impl NodeStatus {
-    pub(crate) fn new(as_of: domain::Seq, log: &eventlog::Reader, view: jobs::NodeView) -> Self {
+    pub(crate) fn new(
+        as_of: domain::Seq,
+        log: &eventlog::Reader,
+        shadow: &Board,
+        view: jobs::NodeView,
+    ) -> Self {
+        let shadow = ShadowReplay::new(shadow.status(), log.durable());
         Self {
             as_of: as_of.into(),
             position: log.durable().into(),
@@ -53,6 +63,7 @@ impl NodeStatus {
             started_at: view.started_at.into(),
             engine: small(view.engine),
             build: view.build,
+            shadow,
         }
     }
 }

@@ -11,6 +11,7 @@ use projections::jobs::Jobs;
 use projections::table::Table;
 use projections::trace::Trace;
 use projections::{ApplyError, Follower, Projection, Store};
+use replay::shadow::Board;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -153,7 +154,9 @@ pub fn views(
         jobs: jobs_view,
         trace: trace_view,
         followers: followers.iter().map(Follower::control).collect(),
+        shadow: Board::default(),
         engine: 7,
+        build: "test build".into(),
         hosts: vec!["music.example".into()],
     };
     (state, followers)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::decision::ResumedBy;
 use domain::observation::Observation;
 use domain::{Command, Decision, Input, JobId, Policy, ReleaseId, Seq};
-use eventlog::history::{Header, HistoryReader};
+use eventlog::history::{Header, HistoryReader, Identities};
 use serde_json::{Value, json};
 
 use crate::node::Node;
@@ -203,12 +203,24 @@ async fn a_history_can_be_taken_away() {
     let get = |path: &str| format!("GET {path} HTTP/1.0\nHost: {}", node.address);
     let answer = node.send(&get("/api/v0/jobs/2/history"), "").await;
     assert_eq!(answer.status, 200);
-    assert!(answer.head.contains("attachment; filename=\"job-2.history\""), "{}", answer.head);
+    assert!(answer.head.contains("attachment; filename=\"job-2.replay\""), "{}", answer.head);
     let history = HistoryReader::new(answer.raw_body.as_slice()).unwrap();
-    assert_eq!(history.header(), Header { engine: 7, job: Some(JobId(2)) });
+    let expected = Header {
+        build: "test build".into(),
+        engine: 7,
+        job: Some(JobId(2)),
+        identities: Identities::Replaced,
+        ..Header::default()
+    };
+    assert_eq!(history.header(), &expected);
     let seqs: Vec<_> = history.map(|envelope| envelope.unwrap().seq.0).collect();
     assert_eq!(seqs, [1, 2, 3, 4, 5]);
     for path in ["/api/v0/jobs/9/history", "/api/v0/jobs/x/history"] {
         assert_eq!(node.send(&get(path), "").await.status, 404, "{path}");
     }
+    let named = node.send(&get("/api/v0/jobs/2/history?identities=included"), "").await;
+    let named = HistoryReader::new(named.raw_body.as_slice()).unwrap();
+    assert_eq!(named.header().identities, Identities::Kept);
+    let other = node.send(&get("/api/v0/jobs/2/history?identities=some"), "").await;
+    assert_eq!(other.status, 400);
 }

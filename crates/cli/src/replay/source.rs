@@ -6,7 +6,7 @@ use std::path::Path;
 use ::replay::Recorded;
 use anyhow::Context;
 use domain::Seq;
-use eventlog::history::HistoryReader;
+use eventlog::history::{Header, HistoryReader, Identities};
 use eventlog::{Damage, Log, OpenError};
 
 use crate::exit::Failure;
@@ -36,6 +36,27 @@ pub(super) fn open(path: &Path) -> anyhow::Result<Events> {
         )));
     }
     Ok(Box::new(events))
+}
+
+/// What a file says about itself, on one line; nothing of a folder.
+pub(super) fn told(path: &Path) -> Option<String> {
+    let reader = HistoryReader::open(path).ok()?;
+    let Header { build, engine, seed, job, range, identities, policy: _ } = reader.header();
+    let mut told = if build.is_empty() { "an unnamed build".to_owned() } else { build.clone() };
+    told += &format!(", decision rules {engine}");
+    if let Some(seed) = seed {
+        told += &format!(", the life of seed {seed}");
+    }
+    if let Some(job) = job {
+        told += &format!(", job {job}");
+    }
+    if let Some((first, last)) = range {
+        told += &format!(", events {first} to {last}");
+    }
+    Some(match identities {
+        Identities::Kept => told,
+        Identities::Replaced => told + ", other names stand for people and their paths",
+    })
 }
 
 fn open_log(data: &Path) -> anyhow::Result<Events> {

@@ -46,14 +46,14 @@ pub(super) fn why(path: &Path, decision: Seq) -> anyhow::Result<()> {
 }
 
 /// The history up to a position: what comes after it is not read.
-fn timeline(path: &Path, until: Seq) -> anyhow::Result<Timeline> {
+pub(super) fn timeline(path: &Path, until: Seq) -> anyhow::Result<Timeline> {
     Timeline::read(open(path)?, until).map_err(|error| match error {
         TimelineError::Read(error) => unread(error),
         error @ TimelineError::Gap { .. } => error.into(),
     })
 }
 
-fn no_event(timeline: &Timeline, seq: Seq) -> anyhow::Error {
+pub(super) fn no_event(timeline: &Timeline, seq: Seq) -> anyhow::Error {
     let mut words = format!("there is no event {seq}");
     if seq > timeline.last() {
         words += &format!("; the last one is {}", timeline.last());
@@ -61,7 +61,7 @@ fn no_event(timeline: &Timeline, seq: Seq) -> anyhow::Error {
     Failure::not_found(words)
 }
 
-fn print(text: &str) -> anyhow::Result<()> {
+pub(super) fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Whoever reads may stop reading, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -4,13 +4,16 @@ use std::path::Path;
 
 use ::replay::verify::VerifyError;
 
-use super::source::{open, unread};
+use super::source::{open, told, unread};
 use crate::exit::Failure;
 
 pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     let started = std::time::Instant::now();
     match ::replay::verify_engine(open(path)?) {
         Ok(verified) => {
+            if let Some(told) = told(path) {
+                println!("written by {told}");
+            }
             let seconds = started.elapsed().as_secs_f64();
             let events = verified.inputs + verified.decisions;
             println!(

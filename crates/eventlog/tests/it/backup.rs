@@ -77,9 +77,9 @@ fn a_history_becomes_a_log_up_to_its_first_hole() {
         let (digest, command) = (Some(index * 7), Some(CommandId(index.into())));
         log.append(&[Step { digest, command, ..Step::new(Timestamp(index), &step(2)) }]).unwrap();
     }
-    let header = Header { engine: 1, job: None };
+    let header = Header::default();
     let mut file = Vec::new();
-    write_history(&mut file, header, reader.records(Seq(1)..=Seq(900))).unwrap();
+    write_history(&mut file, &header, reader.records(Seq(1)..=Seq(900))).unwrap();
     let records = || HistoryReader::new(&file[..]).unwrap().records();
 
     let imported = import(&dir.path().join("two"), records()).unwrap();

@@ -141,7 +141,7 @@ impl Disk {
 impl World {
     /// Answers what is asked of staging and library.
     pub(super) fn write(&mut self, effect: Effect, at: Timestamp) {
-        let mut rng = Rng::numbered(self.seed, "disk", self.planned);
+        let mut rng = Rng::numbered(self.seed, "disk", self.agenda.planned());
         match effect {
             Effect::Examine { track, attempt, size } => {
                 self.mislay(track, attempt);

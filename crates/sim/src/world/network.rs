@@ -28,7 +28,7 @@ pub(super) fn assignment_of(seen: &Observation) -> Option<AssignmentId> {
     transfer_of(seen).map(|(_, assignment)| assignment)
 }
 
-fn transfer_of(seen: &Observation) -> Option<(TrackKey, AssignmentId)> {
+pub(crate) fn transfer_of(seen: &Observation) -> Option<(TrackKey, AssignmentId)> {
     match seen {
         Observation::PlaceTold { track, assignment, .. }
         | Observation::TransferStarted { track, assignment }
@@ -50,7 +50,7 @@ pub(super) fn may_be_lost(seen: &Observation) -> bool {
 }
 
 /// The end of a transfer that failed.
-pub(super) fn ended(
+pub(crate) fn ended(
     track: TrackKey,
     assignment: AssignmentId,
     fault: TransferFault,
@@ -63,7 +63,7 @@ impl World {
     pub(super) fn cut(&mut self, with: impl Fn(usize) -> bool) -> Vec<(TrackKey, AssignmentId)> {
         let mut under_way = Vec::new();
         let asked = &self.asked;
-        self.agenda.retain(|_, seen| {
+        self.agenda.retain(|seen| {
             let Some((track, assignment)) = transfer_of(seen) else { return true };
             let is_with = asked.get(&assignment).is_some_and(|peer| with(*peer));
             if is_with && !under_way.contains(&(track, assignment)) {

@@ -24,7 +24,7 @@ impl World {
             }
             other => unreachable!("{other:?} is not for a service"),
         };
-        let wait = Rng::numbered(self.seed, "service", self.planned).within(50, 900);
+        let wait = Rng::numbered(self.seed, "service", self.agenda.planned()).within(50, 900);
         let seen = match self.fault_of(&lookup) {
             Some(fault) => Observation::LookupFailed { lookup, fault },
             None => known,

@@ -1,0 +1,206 @@
+//! Replaces the names, paths and words of people in a history by others, such that it decides the same.
+//! What stands for what is in [`names`], where such things stand in events in [`places`].
+//!
+//! That it decides the same is not believed but tried: the engine lives the history twice, once as it was
+//! and once as it is written, and where the second life is not the first one with other names, there is
+//! no redacted history. The digests written are those of the second life, so that it verifies anywhere;
+//! where a recorded digest did not hold, neither does the one written in its place.
+
+mod names;
+mod places;
+
+use std::collections::VecDeque;
+use std::iter::Peekable;
+use std::mem::discriminant;
+
+use domain::{Effect, Envelope, Event, Input, Seq, Timestamp, render};
+use engine::Engine;
+use eventlog::{Damage, EncodeError, Record, encode};
+
+use names::Names;
+
+/// Why a history was not redacted. `E` is why its events could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RedactError<E: std::error::Error + 'static> {
+    /// Other names would lead to another decision.
+    #[error(
+        "with names and paths replaced, event {seq} would lead to something else, so the history would \
+         not be true; it can only be had with them\n  with    {expected}\n  without {actual}"
+    )]
+    Changed {
+        /// The input.
+        seq: Seq,
+        /// What it led to, with the names replaced.
+        expected: String,
+        /// What it would lead to if the names had been others.
+        actual: String,
+    },
+    /// Only what begins with the first event and leaves none out can be lived again.
+    #[error("event {expected} is missing: the next one is {found}")]
+    Gap {
+        /// The position that should have come.
+        expected: Seq,
+        /// The position that came.
+        found: Seq,
+    },
+    /// An event is not understood, so what it tells of people is not known.
+    #[error("event {seq}: {damage}")]
+    Event {
+        /// Its position.
+        seq: Seq,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+    /// An event could not be encoded.
+    #[error("an event could not be encoded")]
+    Encode(#[from] EncodeError),
+    /// The events could not be had.
+    #[error("the history could not be read")]
+    Read(#[source] E),
+}
+
+/// What stands for the names of one history.
+#[derive(Debug, Clone)]
+pub struct Redaction {
+    names: Names,
+}
+
+impl Redaction {
+    /// Reads a history for the names in it.
+    ///
+    /// # Errors
+    /// When its events cannot be had or are not understood.
+    pub fn of<E: std::error::Error + 'static>(
+        history: impl IntoIterator<Item = Result<Record, E>>,
+    ) -> Result<Self, RedactError<E>> {
+        let mut names = Names::default();
+        for record in history {
+            let record = record.map_err(RedactError::Read)?;
+            names.hear(understood(&record)?.event);
+        }
+        names.close();
+        Ok(Self { names })
+    }
+
+    /// The same history without the names: what [`Redaction::of`] was shown, from its first event on.
+    pub fn records<E: std::error::Error + 'static, I: Iterator<Item = Result<Record, E>>>(
+        &self,
+        history: I,
+    ) -> Redacted<I> {
+        Redacted {
+            history: history.peekable(),
+            names: self.names.clone(),
+            original: Engine::new(),
+            redacted: Engine::new(),
+            last: Seq(0),
+            step: VecDeque::new(),
+            over: false,
+        }
+    }
+}
+
+fn understood<E: std::error::Error + 'static>(record: &Record) -> Result<Envelope, RedactError<E>> {
+    record.envelope().map_err(|damage| RedactError::Event { seq: record.seq, damage })
+}
+
+/// A history on its way to be written without its names; see [`Redaction::records`].
+pub struct Redacted<I: Iterator> {
+    history: Peekable<I>,
+    names: Names,
+    original: Engine,
+    redacted: Engine,
+    last: Seq,
+    /// The rest of the present step.
+    step: VecDeque<Record>,
+    over: bool,
+}
+
+impl<E: std::error::Error + 'static, I: Iterator<Item = Result<Record, E>>> Redacted<I> {
+    /// Takes the next step; false at the end.
+    fn fill(&mut self) -> Result<bool, RedactError<E>> {
+        let Some(first) = self.take()? else { return Ok(false) };
+        let Envelope { seq, at, cause, event } = understood(&first)?;
+        let Event::Input(input) = event else {
+            return Err(RedactError::Gap { expected: cause, found: seq });
+        };
+        let digest = self.live(input, seq, at)?;
+        let was = self.original.digest();
+        // What did not hold must not come to hold.
+        let digest = first.digest.map(|told| if told == was { digest } else { !digest });
+        self.push(Record { digest, ..first })?;
+        while let Some(Ok(next)) = self.history.peek()
+            && next.cause == cause
+        {
+            let Some(decided) = self.take()? else { break };
+            self.push(decided)?;
+        }
+        Ok(true)
+    }
+
+    /// Lives one input both ways; the digest of the life without names.
+    fn live(&mut self, input: Input, seq: Seq, at: Timestamp) -> Result<u64, RedactError<E>> {
+        let Event::Input(renamed) = self.names.replace(Event::Input(input.clone())) else {
+            unreachable!("an input stays one")
+        };
+        let with = self.original.step(input, at);
+        let without = self.redacted.step(renamed, at);
+        let expected: Vec<_> =
+            with.events.into_iter().map(|event| self.names.replace(event)).collect();
+        let kinds = |effects: &[Effect]| effects.iter().map(discriminant).collect::<Vec<_>>();
+        let is_same = expected == without.events && kinds(&with.effects) == kinds(&without.effects);
+        if !is_same {
+            let differs = expected.iter().zip(&without.events).take_while(|(a, b)| a == b).count();
+            let text = |events: &[Event]| {
+                events.get(differs).map_or_else(|| "nothing".to_owned(), render::event_text)
+            };
+            return Err(RedactError::Changed {
+                seq,
+                expected: text(&expected),
+                actual: text(&without.events),
+            });
+        }
+        Ok(without.digest)
+    }
+
+    fn take(&mut self) -> Result<Option<Record>, RedactError<E>> {
+        let Some(record) = self.history.next() else { return Ok(None) };
+        let record = record.map_err(RedactError::Read)?;
+        let expected = Seq(self.last.0 + 1);
+        if record.seq != expected {
+            return Err(RedactError::Gap { expected, found: record.seq });
+        }
+        self.last = record.seq;
+        Ok(Some(record))
+    }
+
+    fn push(&mut self, record: Record) -> Result<(), RedactError<E>> {
+        let event = self.names.replace(understood(&record)?.event);
+        let (schema, payload) = encode(&event)?;
+        // The caller's name of a command is the caller's.
+        self.step.push_back(Record { schema, payload, command: None, ..record });
+        Ok(())
+    }
+}
+
+impl<E: std::error::Error + 'static, I: Iterator<Item = Result<Record, E>>> Iterator
+    for Redacted<I>
+{
+    type Item = Result<Record, RedactError<E>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.step.is_empty() && !self.over {
+            match self.fill() {
+                Ok(more) => self.over = !more,
+                Err(error) => {
+                    self.over = true;
+                    self.step.clear();
+                    return Some(Err(error));
+                }
+            }
+        }
+        self.step.pop_front().map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Lives of the simulator among people with names, paths and words of their own: what is left of these
+//! in a redacted history, and whether it decides the same.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use domain::observation::{LookupFault, Observation, SessionEnd, TransferEnd, TransferFault};
+use domain::{Decision, PeerId, Timestamp};
+use eventlog::history::{Header, HistoryReader, write_envelopes};
+use sim::rng::Rng;
+
+use super::*;
+use crate::{Recorded, verify_engine};
+
+/// What nobody else is to read.
+const PRIVATE: [&str; 8] =
+    ["lovelace", "zuse", "hopper", "stash", "geheim", "10.1.2.3", "konrad", "0301234567"];
+
+/// The records of what the engine makes of some inputs.
+fn lived(inputs: Vec<(Input, Timestamp)>) -> Vec<Record> {
+    let mut engine = Engine::new();
+    let mut log: Vec<(Envelope, Option<u64>)> = Vec::new();
+    for (input, at) in inputs {
+        let cause = Seq(log.len() as u64 + 1);
+        let step = engine.step(input, at);
+        for (seq, event) in (cause.0..).map(Seq).zip(step.events) {
+            let digest = (seq == cause).then_some(step.digest);
+            log.push((Envelope { seq, at, cause, event }, digest));
+        }
+    }
+    let mut file = Vec::new();
+    let events = log.iter().map(|(envelope, digest)| (envelope, *digest));
+    write_envelopes(&mut file, &Header::default(), events).unwrap();
+    HistoryReader::new(&file[..]).unwrap().records().map(Result::unwrap).collect()
+}
+
+/// A life of the simulator, in which everybody has a name, a way to file music and words.
+fn private_life(seed: u64) -> Vec<Record> {
+    let life = sim::run::run(seed, &sim::fault::drawn(seed));
+    let mut rng = Rng::new(seed, "private");
+    let mut named = BTreeMap::new();
+    let mut person = move |PeerId::Soulseek(user): &mut PeerId| {
+        let names = ["Ada_Lovelace", "konrad zuse", "~Hopper~", "geheim"];
+        let next = format!("{}{}", names[rng.bits() as usize % names.len()], rng.bits() % 90);
+        named.entry(user.clone()).or_insert(next).clone_into(user);
+        user.clone()
+    };
+    let inputs = life.log.into_iter().filter_map(|envelope| match envelope.event {
+        Event::Input(input) => Some((input, envelope.at)),
+        Event::Decision(_) => None,
+    });
+    let renamed = inputs.map(|(mut input, at)| {
+        match &mut input {
+            Input::Observation(Observation::SearchAnswered { peer, files, .. }) => {
+                let user = person(peer);
+                for (number, file) in files.iter_mut().enumerate() {
+                    let name = file.path.rsplit('\\').next().unwrap_or_default();
+                    file.path = match number % 3 {
+                        0 => format!(r"@@{user}\My Stash 2011\Sim Artist\Sim Album (2001)\{name}"),
+                        1 => format!(r"geheim\{}\{user} rip - {name}", "0301234567"),
+                        _ => format!(r"Sim Album\{name}"),
+                    };
+                }
+            }
+            Input::Observation(Observation::TransferEnded {
+                end: TransferEnd::Failed(fault @ TransferFault::CannotConnect),
+                ..
+            }) => *fault = TransferFault::TimedOut("10.1.2.3:2234".into()),
+            Input::Observation(Observation::SessionClosed { reason }) => {
+                *reason = SessionEnd::Lost("10.1.2.3 hung up".into());
+            }
+            Input::Observation(Observation::LookupFailed { fault, .. })
+                if matches!(fault, LookupFault::Refused(_)) =>
+            {
+                *fault = LookupFault::Refused("key of ada.lovelace is not known".into());
+            }
+            _ => {}
+        }
+        (input, at)
+    });
+    lived(renamed.collect())
+}
+
+fn redacted(records: &[Record]) -> Result<Vec<Record>, RedactError<Infallible>> {
+    let read = || records.iter().cloned().map(Ok);
+    Redaction::of(read())?.records(read()).collect()
+}
+
+fn events(records: &[Record]) -> Vec<Envelope> {
+    records.iter().map(|record| record.envelope().unwrap()).collect()
+}
+
+#[test]
+fn redacted_lives_decide_the_same_and_tell_of_nobody() {
+    let (mut takeovers, mut refusals) = (0, 0);
+    for seed in 0..150 {
+        let original = private_life(seed);
+        let written = redacted(&original).unwrap();
+        let all = format!("{:?}", events(&written)).to_lowercase();
+        for private in PRIVATE {
+            assert!(!all.contains(private), "seed {seed}: {private}");
+        }
+        let read = written.iter().cloned().map(Recorded::try_from);
+        let verified = verify_engine(read).unwrap();
+        assert_eq!((verified.last.0, verified.digests), (original.len() as u64, verified.inputs));
+
+        // One to one: of the same kind, about the same track, at the same moment; and whoever is one
+        // person here is one person there.
+        let mut people = BTreeMap::new();
+        for (was, is) in events(&original).into_iter().zip(events(&written)) {
+            assert_eq!((was.seq, was.cause, was.at), (is.seq, is.cause, is.at));
+            assert_eq!((was.event.job(), was.event.track()), (is.event.job(), is.event.track()));
+            let (Event::Decision(was), Event::Decision(is)) = (was.event, is.event) else {
+                continue;
+            };
+            assert_eq!(discriminant(&was), discriminant(&is));
+            if let (
+                Decision::RangeAssigned { peer: was, choice, range, source, .. },
+                Decision::RangeAssigned {
+                    peer: is, choice: same, range: bytes, source: of, ..
+                },
+            ) = (&was, &is)
+            {
+                assert_eq!((choice, range, source), (same, bytes, of));
+                assert_eq!(people.entry(was.clone()).or_insert_with(|| is.clone()), is);
+                takeovers += u32::from(choice.takeover);
+            }
+            refusals += u32::from(matches!(is, Decision::TrackRefused { .. }));
+        }
+        assert!(people.values().is_sorted(), "{people:?}");
+        let mut pseudonyms: Vec<_> = people.values().collect();
+        pseudonyms.dedup();
+        assert_eq!(pseudonyms.len(), people.len());
+    }
+    assert!(takeovers > 10 && refusals > 3, "{takeovers} {refusals}");
+}
+
+#[test]
+fn a_divergence_is_still_there_and_the_same_names_are_given_every_time() {
+    let mut changed = private_life(3);
+    let clean = redacted(&changed).unwrap();
+    assert_eq!(clean, redacted(&changed).unwrap());
+    let place = changed.iter().position(|record| record.digest.is_some()).unwrap() + 5;
+    let input = changed[place..].iter_mut().find(|record| record.digest.is_some()).unwrap();
+    input.digest = input.digest.map(|digest| digest ^ 1);
+    let seq = input.seq;
+    let written = redacted(&changed).unwrap();
+    let error = verify_engine(written.into_iter().map(Recorded::try_from)).unwrap_err();
+    assert!(error.to_string().starts_with(&format!("event {seq} has the same decisions")));
+
+    let mut wrong = private_life(3);
+    let decided = wrong.iter_mut().find(|record| record.digest.is_none()).unwrap();
+    let done = Event::Decision(Decision::JobCompleted { job: domain::JobId(9) });
+    (decided.schema, decided.payload) = encode(&done).unwrap();
+    let seq = decided.seq;
+    let written = redacted(&wrong).unwrap();
+    let error = verify_engine(written.into_iter().map(Recorded::try_from)).unwrap_err();
+    assert!(error.to_string().starts_with(&format!("event {seq} is not what")), "{error}");
+}
+
+#[test]
+fn what_would_decide_otherwise_without_its_names_is_not_written() {
+    let whole = private_life(3);
+    let read = || whole.iter().cloned().map(Ok::<_, Infallible>);
+    // Nobody was heard, so no word is known to tell of a track.
+    let mut deaf = Names::default();
+    deaf.close();
+    let records: Result<Vec<_>, _> = Redaction { names: deaf }.records(read()).collect();
+    let Err(error @ RedactError::Changed { .. }) = records else { panic!("it was written") };
+    let words = error.to_string();
+    assert!(words.contains("with    SourceFound") && words.contains("without nothing"), "{words}");
+    assert!(PRIVATE.iter().all(|private| !words.to_lowercase().contains(private)), "{words}");
+}
+
+#[test]
+fn a_part_of_a_history_is_not_redacted() {
+    let whole = private_life(3);
+    for part in [&whole[1..], &[&whole[..4], &whole[6..]].concat()] {
+        assert!(matches!(redacted(part), Err(RedactError::Gap { .. })));
+    }
+}
