@@ -115,8 +115,10 @@ impl<P: Projection> Projection for Oddly<P> {
     const VERSION: u32 = P::VERSION;
     const READABLE_SINCE: u32 = P::READABLE_SINCE;
 
-    fn table(&self) -> &Table {
-        self.0.table()
+    type Rows = Table;
+
+    fn rows(&self) -> &Table {
+        self.0.rows()
     }
 
     fn over(&self, table: Table) -> Self {
