@@ -99,9 +99,10 @@ async fn ask(context: &Context<'_>, command: Command) -> Result<Receipt> {
     let state = context.data::<ApiState>()?;
     let asked = state.inbox.ask(command).await;
     let receipt = asked.map_err(|closed| not_ready(closed.to_string()))?;
-    let Advances { jobs, trace } = context.data::<Advances>()?;
+    let Advances { jobs, trace, search } = context.data::<Advances>()?;
     // A view that is too late takes nothing back: the command was followed.
-    let _ = tokio::join!(reach(jobs, receipt.seq), reach(trace, receipt.seq));
+    let seq = receipt.seq;
+    let _ = tokio::join!(reach(jobs, seq), reach(trace, seq), reach(search, seq));
     Ok(receipt)
 }
 

@@ -9,6 +9,7 @@ mod log;
 mod paste;
 mod progress;
 mod replay;
+mod search;
 mod serve;
 mod simulate;
 mod soak;
@@ -45,6 +46,14 @@ enum Command {
         api: SocketAddr,
         #[command(subcommand)]
         command: job::Command,
+    },
+    /// Find jobs, tracks, offered files and finished files of a running node by words
+    Search {
+        /// Where the node's API listens
+        #[arg(long, default_value_t = node::config::DEFAULT_API)]
+        api: SocketAddr,
+        #[command(flatten)]
+        options: search::Options,
     },
     /// Look after the views of a running node: what it answers from
     Views {
@@ -89,6 +98,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => block_on(demo::run(options)),
         Command::Serve { config } => block_on(serve::run(&config)),
         Command::Job { api, command } => block_on(job::run(api, command)),
+        Command::Search { api, options } => block_on(search::run(api, options)),
         Command::Views { api, command } => block_on(views::run(api, command)),
     };
     match done {
@@ -103,6 +113,7 @@ fn default_log(command: &Command) -> &'static str {
         // What matters there is on the screen already.
         Command::Demo(_)
         | Command::Job { .. }
+        | Command::Search { .. }
         | Command::Views { .. }
         | Command::Replay { .. }
         | Command::Log { .. }
