@@ -13,6 +13,9 @@ pub mod search;
 pub mod table;
 pub mod trace;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 mod draft;
 mod foreign;
 mod generation;

@@ -32,6 +32,9 @@ pub use index::Index;
 pub use query::{Query, QueryError};
 pub use rank::{Cursor, NotACursor};
 
+#[cfg(fuzzing)]
+pub(crate) use matching::finds_itself;
+
 use document::Place;
 use index::Face;
 use rank::Rank;

@@ -27,7 +27,9 @@ use crate::table::TableError;
 
 /// Rows that wait for a commit; a batch more when one is large.
 const WAITING_MOST: usize = 10_000;
-/// How long a row waits.
+/// Rows that wait while commits fail, such as on a full disk; with more of them the view stops.
+const UNSETTLED_MOST: usize = 4 * WAITING_MOST;
+/// How long a row waits, and a commit that failed.
 const SETTLE_AFTER: Duration = Duration::from_secs(1);
 
 /// The rows of the search, and the only one that writes them.
@@ -68,7 +70,8 @@ pub(super) struct Waiting {
 }
 
 struct Writing {
-    /// `None` once others have taken over.
+    index: tantivy::Index,
+    /// `None` after a commit has failed, until the next is tried.
     writer: Option<IndexWriter>,
     reader: tantivy::IndexReader,
     /// When the first of those that wait has come.
@@ -101,7 +104,7 @@ impl Index {
         let searcher = reader.searcher();
         let live = Live { number, checkpoint, searcher, waiting: BTreeMap::new() };
         let writer = Some(write_to(&index)?);
-        let writing = Writing { writer, reader, since: None, recent: Changes::new() };
+        let writing = Writing { index, writer, reader, since: None, recent: Changes::new() };
         let shared = Arc::new(Shared { live: RwLock::new(live), position });
         let face = Face { columns, shared };
         Ok(Self { name, version, folders, face, writing: Mutex::new(writing), given_up })
@@ -179,6 +182,17 @@ impl Live {
     pub(super) fn row(&self, columns: &Columns, at: DocAddress) -> Result<Vec<u8>, TableError> {
         row_at(&self.searcher, columns, at)
     }
+}
+
+/// The writer, opened again when the last commit has failed.
+fn ready<'a>(
+    writer: &'a mut Option<IndexWriter>,
+    index: &tantivy::Index,
+) -> Result<&'a mut IndexWriter, TableError> {
+    if writer.is_none() {
+        *writer = Some(write_to(index)?);
+    }
+    Ok(writer.as_mut().expect("it was opened above"))
 }
 
 /// Commits what has been given to a writer, and says in the same breath how far that is.
@@ -261,7 +275,8 @@ impl Rows for Index {
     fn reset(&self, version: u32, log: LogId) -> Result<(), TableError> {
         let mut writing = self.writing();
         let checkpoint = Checkpoint { version, log, seq: Seq(0) };
-        let writer = writing.writer.as_mut().expect("nobody has taken over from what answers");
+        let Writing { index, writer, .. } = &mut *writing;
+        let writer = ready(writer, index)?;
         writer.delete_all_documents()?;
         commit(writer, &self.payload(checkpoint))?;
         writing.reader.reload()?;
@@ -326,12 +341,24 @@ impl Rows for Index {
 
     fn settle(&self) -> Result<(), TableError> {
         let mut writing = self.writing();
-        let Writing { writer: Some(writer), reader, since, recent } = &mut *writing else {
-            return Ok(());
-        };
-        if since.is_none() {
+        if writing.since.is_none() {
             return Ok(());
         }
+        let Err(error) = self.try_to_settle(&mut writing) else { return Ok(()) };
+        // What was given to it comes again with the next try, and would be there twice.
+        drop(writing.writer.take());
+        writing.since = Some(Instant::now());
+        match self.face.read().waiting.len() {
+            0..=UNSETTLED_MOST => Ok(()),
+            _ => Err(error),
+        }
+    }
+}
+
+impl Index {
+    fn try_to_settle(&self, writing: &mut Writing) -> Result<(), TableError> {
+        let Writing { index, writer, reader, since, recent } = writing;
+        let writer = ready(writer, index)?;
         let payload = {
             let live = self.face.read();
             for (key, Waiting { row, documents }) in &live.waiting {

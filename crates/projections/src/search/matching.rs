@@ -43,3 +43,41 @@ fn clause_matched(clause: &Clause, document: &Document) -> Option<u32> {
         Clause::State(state) => (document.state == Some(*state)).then_some(0),
     }
 }
+
+/// Asks a text of a thing that is called so: whatever is taken without a field finds it.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn finds_itself(text: &str) {
+    use domain::{JobId, TrackKey};
+
+    use super::document::{Kind, Place};
+    use super::words::words;
+
+    let Ok(query) = Query::parse(text) else { return };
+    assert!((1..=16).contains(&query.clauses.len()), "{query:?}");
+    let is_plain = query
+        .clauses
+        .iter()
+        .all(|clause| matches!(clause, Clause::Words(None, _) | Clause::Beginning(None, _)));
+    let track = TrackKey { job: JobId(1), index: 0 };
+    let document = Document {
+        place: Place { track, kind: Kind::Track, item: 0 },
+        words: [words(text), Vec::new(), Vec::new(), Vec::new()],
+        id: None,
+        state: None,
+    };
+    assert!(!is_plain || matched(&query, &document).is_some(), "{query:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_called_like_a_text_is_found_by_it(text in r#"([a-zé椎ßİ"' :/.]){0,40}"#) {
+            finds_itself(&text);
+        }
+    }
+}

@@ -400,6 +400,34 @@ fn it_is_folded_anew_while_it_follows() {
 }
 
 #[test]
+fn a_commit_that_fails_is_tried_again_and_nothing_is_missed_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = dir.path().join("search");
+    let (mut log, reader) = begun(dir.path());
+    let (mut search, view) = Search::open(&index).unwrap();
+    follow::catch_up(&mut search, &reader).unwrap();
+    let from = reader.durable();
+    append(&mut log, &generated(5, 40));
+    let rest: Vec<_> =
+        reader.records(Seq(from.0 + 1)..=reader.durable()).collect::<Result<_, _>>().unwrap();
+    search.apply(&rest).unwrap();
+    let expected = from_nothing(&dir.path().join("anew"), &reader);
+    fs::rename(&index, dir.path().join("away")).unwrap();
+    for _ in 0..2 {
+        search.rows().settle().unwrap();
+        assert!(search.rows().due().is_some(), "it is not on the disk");
+        assert_eq!(answers(&view, 100), expected);
+    }
+    fs::rename(dir.path().join("away"), &index).unwrap();
+    search.rows().settle().unwrap();
+    assert_eq!((search.rows().due(), answers(&view, 100)), (None, expected));
+    drop(search);
+    let (search, view) = Search::open(&index).unwrap();
+    assert_eq!(search.checkpoint().unwrap().unwrap().seq, reader.durable());
+    assert_eq!(answers(&view, 100), from_nothing(&dir.path().join("anew"), &reader));
+}
+
+#[test]
 fn what_it_cannot_take_in_is_a_dead_letter_until_it_can() {
     let dir = tempfile::tempdir().unwrap();
     let (mut log, reader) = begun(dir.path());
