@@ -296,6 +296,15 @@ fn texts() {
     for (number, link) in links.iter().enumerate() {
         seed("reference", &format!("link-{number}"), link.as_bytes());
     }
+    let queries = [
+        "loveless some".to_owned(),
+        r#"artist:"my bloody" title:only user:ada path:flac "#.to_owned(),
+        format!("id:{ID} state:set_aside AC/DC"),
+        format!("{ID} \u{e9}dit 12:30 \"a b\""),
+    ];
+    for (number, query) in queries.iter().enumerate() {
+        seed("search_query", &format!("query-{number}"), query.as_bytes());
+    }
     let words: [&[&str]; 4] = [
         &["The Tin Orchard", "Harbour Lights", "1999-05-01", "Tone One"],
         &["AC/DC", "../../etc", "", "nul.flac"],

@@ -10,6 +10,7 @@ use projections::{Store, follow};
 use proptest::prelude::*;
 use sim::{check, fault, run};
 
+mod names;
 mod strange;
 
 /// One seed is one life, wherever and in whatever company it is lived; and with one honest source of

@@ -117,9 +117,10 @@ async fn ask(context: &Context<'_>, command: Command, id: Option<CommandId>) -> 
         AskError::Closed => not_ready(error.to_string()),
         AskError::Reused(_) => bad_input(error.to_string()),
     })?;
-    let Advances { jobs, trace } = context.data::<Advances>()?;
+    let Advances { jobs, trace, search } = context.data::<Advances>()?;
     // A view that is too late takes nothing back: the command was followed.
-    let _ = tokio::join!(reach(jobs, receipt.seq), reach(trace, receipt.seq));
+    let seq = receipt.seq;
+    let _ = tokio::join!(reach(jobs, seq), reach(trace, seq), reach(search, seq));
     Ok(receipt)
 }
 

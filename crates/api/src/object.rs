@@ -6,6 +6,7 @@ mod job_summary;
 mod track;
 
 mod refused_file;
+mod search_hit;
 mod source;
 
 mod event;
@@ -30,13 +31,14 @@ pub(crate) use event::Event;
 pub(crate) use invalid_reference::InvalidReference;
 pub(crate) use job::Job;
 pub(crate) use job_receipt::JobReceipt;
-pub(crate) use job_summary::JobSummary;
+pub(crate) use job_summary::{JobState, JobSummary};
 pub(crate) use node_status::NodeStatus;
 pub(crate) use projection::{DeadLetter, Projection};
 pub(crate) use refused_file::RefusedFile;
 pub(crate) use release_reference::ReleaseReference;
-pub(crate) use source::Source;
-pub(crate) use track::Track;
+pub(crate) use search_hit::{SearchHit, SearchKind, SearchPosition};
+pub(crate) use source::{Source, SourceState};
+pub(crate) use track::{Track, TrackState};
 pub(crate) use user_error::{RefusalCode, UserError};
 
 /// What became of a wish for a job.

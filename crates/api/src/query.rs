@@ -4,13 +4,13 @@
 use async_graphql::connection::{Connection, Edge, EmptyFields};
 use async_graphql::{Context, ID, Object, Result};
 use domain::JobId;
-use projections::Control;
+use projections::{Control, search};
 
 use crate::error::bad_input;
 use crate::mutation::job_id;
 use crate::object::{
     DeadLetter, Event, InvalidReference, Job, JobSummary, ListPosition, NodeStatus, Projection,
-    ReleaseReference, Target,
+    ReleaseReference, SearchHit, SearchKind, SearchPosition, Target,
 };
 use crate::scalar::Seq;
 use crate::state::{Advances, ApiState, reach, read};
@@ -87,6 +87,42 @@ impl Query {
         let mut list = Connection::with_additional_fields(after.0 > 0, more, position);
         let page = found.value.iter().take(first);
         list.edges.extend(page.map(|envelope| Edge::new(envelope.seq.0, envelope.into())));
+        Ok(list)
+    }
+
+    /// What a text finds among jobs, tracks, offered files and files in the library, best first.
+    ///
+    /// All words have to be there; of the last one the beginning is enough. Words in quotation marks
+    /// follow each other. `title:`, `artist:`, `path:` and `user:` before a word say where it has to be,
+    /// `state:` what a thing is doing, and a MusicBrainz ID finds what has it.
+    #[graphql(complexity = "counted(first) * child_complexity")]
+    async fn search(
+        &self,
+        context: &Context<'_>,
+        text: String,
+        #[graphql(desc = "Only this; everything when not told.")] kind: Option<SearchKind>,
+        #[graphql(desc = "How many, at most 100; 25 when not told.")] first: Option<i32>,
+        #[graphql(desc = "Only what comes after this cursor of the same search.")] after: Option<
+            String,
+        >,
+        #[graphql(desc = "Wait up to 2 s until this event is taken into account.")]
+        min_position: Option<Seq>,
+    ) -> Result<Connection<String, SearchHit, SearchPosition, EmptyFields>> {
+        let first = checked(first)?;
+        let query = search::Query::parse(&text).map_err(|error| bad_input(error.to_string()))?;
+        let parsed = after.as_deref().map(str::parse::<search::Cursor>).transpose();
+        let cursor = parsed.map_err(|error| bad_input(error.to_string()))?;
+        if let Some(least) = min_position {
+            reach(&context.data::<Advances>()?.search, least.into()).await?;
+        }
+        let view = context.data::<ApiState>()?.search.clone();
+        let kind = kind.map(search::Kind::from);
+        let found = read(move || view.search(&query, kind, cursor, first)).await?;
+        let position = SearchPosition { indexed_position: found.seq.into() };
+        let search::Page { hits, more } = found.value;
+        let mut list = Connection::with_additional_fields(cursor.is_some(), more, position);
+        let edges = hits.into_iter().map(|(at, hit)| Edge::new(at.to_string(), hit.into()));
+        list.edges.extend(edges);
         Ok(list)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_graphql::Result;
 use domain::Seq;
 use eventlog::{Reader, Signal};
-use projections::{Control, jobs, trace};
+use projections::{Control, jobs, search, trace};
 use replay::shadow::Board;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -28,6 +28,8 @@ pub struct ApiState {
     pub jobs: jobs::View,
     /// What happened in them.
     pub trace: trace::View,
+    /// Finds all of it by words.
+    pub search: search::View,
     /// What keeps each view up to date.
     pub followers: Vec<Control>,
     /// Where the shadow replay tells how it is doing.
@@ -55,11 +57,16 @@ impl ApiState {
 pub(crate) struct Advances {
     pub(crate) jobs: watch::Receiver<Seq>,
     pub(crate) trace: watch::Receiver<Seq>,
+    pub(crate) search: watch::Receiver<Seq>,
 }
 
 impl Advances {
     pub(crate) fn of(state: &ApiState) -> Self {
-        Self { jobs: watched(state.jobs.position()), trace: watched(state.trace.position()) }
+        Self {
+            jobs: watched(state.jobs.position()),
+            trace: watched(state.trace.position()),
+            search: watched(state.search.position()),
+        }
     }
 }
 
@@ -74,11 +81,13 @@ fn watched(signal: &Signal) -> watch::Receiver<Seq> {
 
 /// Waits until a view takes `least` into account.
 pub(crate) async fn reach(view: &watch::Receiver<Seq>, least: Seq) -> Result<()> {
-    let mut view = view.clone();
-    match timeout(REACH_WITHIN, view.wait_for(|seq| *seq >= least)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) | Err(_) => Err(not_ready(format!("event {least} is not taken in yet"))),
+    let mut waiting = view.clone();
+    let reached = timeout(REACH_WITHIN, waiting.wait_for(|seq| *seq >= least)).await;
+    if matches!(reached, Ok(Ok(_))) {
+        return Ok(());
     }
+    let at = *view.borrow();
+    Err(not_ready(format!("event {least} is not taken in yet, only up to event {at}")))
 }
 
 /// Reads from a view or the log, which may wait for a disk, where it holds nobody else up.

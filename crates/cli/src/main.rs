@@ -10,6 +10,7 @@ mod log;
 mod paste;
 mod progress;
 mod replay;
+mod search;
 mod serve;
 mod simulate;
 mod soak;
@@ -56,6 +57,14 @@ enum Command {
         #[command(subcommand)]
         command: status::Command,
     },
+    /// Find jobs, tracks, offered files and finished files of a running node by words
+    Search {
+        /// Where the node's API listens
+        #[arg(long, default_value_t = node::config::DEFAULT_API)]
+        api: SocketAddr,
+        #[command(flatten)]
+        options: search::Options,
+    },
     /// Look after the views of a running node: what it answers from
     Views {
         /// Where the node's API listens
@@ -100,6 +109,7 @@ fn main() -> ExitCode {
         Command::Serve { config } => block_on(serve::run(&config)),
         Command::Job { api, command } => block_on(job::run(api, command)),
         Command::Node { api, command } => block_on(status::run(api, command)),
+        Command::Search { api, options } => block_on(search::run(api, options)),
         Command::Views { api, command } => block_on(views::run(api, command)),
     };
     match done {
@@ -115,6 +125,7 @@ fn default_log(command: &Command) -> &'static str {
         Command::Demo(_)
         | Command::Job { .. }
         | Command::Node { .. }
+        | Command::Search { .. }
         | Command::Views { .. }
         | Command::Replay { .. }
         | Command::Log { .. }

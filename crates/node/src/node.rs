@@ -13,6 +13,7 @@ use domain::{Observation, Policy, Seq};
 use eventlog::{AppendError, Log, Reader};
 use metadata::{AcoustId, MusicBrainz, Throttle};
 use projections::jobs::Jobs;
+use projections::search::Search;
 use projections::trace::Trace;
 use projections::{Follower, Store};
 use tokio::net::TcpListener;
@@ -167,6 +168,7 @@ impl Node {
         let store = Store::open(&settings.data.join("views"))?;
         let (jobs, jobs_view) = Jobs::open(&store)?;
         let (trace, trace_view) = Trace::open(&store, reader.clone())?;
+        let (search, search_view) = Search::open(&settings.data.join("search"))?;
         let views_failed = |failed: mpsc::Sender<StopReason>| {
             move |error: projections::follow::FollowError| {
                 let _ = failed.blocking_send(StopReason::View(error.to_string()));
@@ -175,6 +177,7 @@ impl Node {
         let followers = [
             Follower::start(jobs, reader.clone(), views_failed(failed.clone()))?,
             Follower::start(trace, reader.clone(), views_failed(failed.clone()))?,
+            Follower::start(search, reader.clone(), views_failed(failed.clone()))?,
         ];
 
         let (inbox, entries) = inbox::channel();
@@ -224,6 +227,7 @@ impl Node {
             log: reader.clone(),
             jobs: jobs_view,
             trace: trace_view,
+            search: search_view,
             followers: followers.iter().map(Follower::control).collect(),
             shadow: shadow.board(),
             engine: engine::VERSION,

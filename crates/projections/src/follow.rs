@@ -12,8 +12,9 @@ use eventlog::{ReadError, Reader};
 use crate::letter::Letters;
 use crate::projection::{ApplyError, Projection};
 use crate::refold::{Done, Hex, Refold};
+use crate::rows::{Rows as _, Standing};
 use crate::status::{Pace, State, Status, seconds_left};
-use crate::table::{Table, TableError};
+use crate::table::TableError;
 
 /// Why a read model is no longer kept up to date.
 #[derive(Debug, thiserror::Error)]
@@ -78,13 +79,16 @@ impl Follower {
         reader: Reader,
         failed: impl FnOnce(FollowError) + Send + 'static,
     ) -> Result<Self, FollowError> {
-        let rebuilt_to = Refold::begin(&mut projection, &reader)?.rebuilt_to();
+        let (rebuilt_to, reason) = {
+            let refold = Refold::begin(&mut projection, &reader)?;
+            (refold.rebuilt_to(), refold.given_up())
+        };
         let control = Control {
             name: P::NAME,
-            table: projection.table().clone(),
+            rows: projection.rows().standing(),
             reader: reader.clone(),
             wake: Arc::new(Wake::new()),
-            progress: Arc::new(Mutex::new(Progress::new(rebuilt_to))),
+            progress: Arc::new(Mutex::new(Progress::new(rebuilt_to, reason))),
         };
         // Weakly, or a log that outlives its followers would keep every one of them.
         let news = Arc::downgrade(&control.wake);
@@ -128,7 +132,7 @@ impl Drop for Follower {
 #[derive(Clone)]
 pub struct Control {
     name: &'static str,
-    table: Table,
+    rows: Arc<dyn Standing>,
     reader: Reader,
     wake: Arc<Wake>,
     progress: Arc<Mutex<Progress>>,
@@ -146,7 +150,7 @@ impl Control {
     /// # Errors
     /// When the store fails.
     pub fn status(&self) -> Result<Status, TableError> {
-        let checkpoint = self.table.checkpoint()?;
+        let checkpoint = self.rows.checkpoint()?;
         let position = checkpoint.map_or(Seq(0), |checkpoint| checkpoint.seq);
         let dead_letters = self.letters().unacknowledged()?;
         let durable = self.reader.durable();
@@ -178,7 +182,7 @@ impl Control {
     /// The events that it has gone on without.
     #[must_use]
     pub fn letters(&self) -> Letters {
-        Letters::of(self.table.clone())
+        Letters::of(Arc::clone(&self.rows))
     }
 
     /// Has it fold everything anew beside the rows that answer, which are replaced when that is done.
@@ -201,9 +205,9 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(rebuilt_to: Option<Seq>) -> Self {
+    fn new(rebuilt_to: Option<Seq>, reason: Option<String>) -> Self {
         let pace = Pace::new(Instant::now());
-        let mut it = Self { state: State::Following, reason: None, pace };
+        let mut it = Self { state: State::Following, reason, pace };
         it.rebuilding(rebuilt_to);
         it
     }
@@ -231,7 +235,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 pub fn catch_up<P: Projection>(projection: &mut P, reader: &Reader) -> Result<(), FollowError> {
     let mut refold = Refold::begin(projection, reader)?;
     while refold.step()? != Done::Nothing {}
-    Ok(())
+    refold.settle()
 }
 
 /// The same with everything folded anew beside the rows that answer until then.
@@ -242,7 +246,7 @@ pub fn rebuild<P: Projection>(projection: &mut P, reader: &Reader) -> Result<(),
     let mut refold = Refold::begin(projection, reader)?;
     refold.rebuild()?;
     while refold.step()? != Done::Nothing {}
-    Ok(())
+    refold.settle()
 }
 
 fn run<P: Projection>(
@@ -252,7 +256,7 @@ fn run<P: Projection>(
 ) -> Result<(), FollowError> {
     let mut refold = Refold::begin(projection, reader)?;
     let mut idle = false;
-    while let Some(rebuild) = control.wake.next(idle) {
+    while let Some(rebuild) = control.wake.next(idle, refold.due()) {
         if rebuild {
             refold.rebuild()?;
             let mut progress = control.progress();
@@ -271,8 +275,12 @@ fn run<P: Projection>(
             Err(error) => return Err(error),
         }
         progress.rebuilding(refold.rebuilt_to());
+        drop(progress);
+        if refold.due().is_some_and(|due| due <= Instant::now()) {
+            refold.settle()?;
+        }
     }
-    Ok(())
+    refold.settle()
 }
 
 /// What a sleeping follower is woken for.
@@ -301,11 +309,20 @@ impl Wake {
     }
 
     /// Whether everything is to be folded anew; `None` when it is time to stop. One that is idle
-    /// sleeps until there is anything.
-    fn next(&self, idle: bool) -> Option<bool> {
+    /// sleeps until there is anything, or something is due.
+    fn next(&self, idle: bool, due: Option<Instant>) -> Option<bool> {
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         while idle && !reasons.news && !reasons.rebuild && !reasons.stop {
-            reasons = self.changed.wait(reasons).unwrap_or_else(PoisonError::into_inner);
+            let Some(due) = due else {
+                reasons = self.changed.wait(reasons).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = due.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let woken = self.changed.wait_timeout(reasons, left);
+            reasons = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
         reasons.news = false;
         (!reasons.stop).then_some(reasons.rebuild)

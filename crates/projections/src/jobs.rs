@@ -17,12 +17,13 @@ use eventlog::{Record, Signal};
 
 use crate::foreign;
 use crate::projection::{ApplyError, Projection};
+use crate::rows::Standing as _;
 use crate::table::{AsOf, Store, Table, TableError};
 
 mod advice;
 mod compose;
-mod fold;
-mod rows;
+pub(crate) mod fold;
+pub(crate) mod rows;
 mod view;
 
 pub use rows::{JobState, SourceState, TrackState};
@@ -49,7 +50,9 @@ impl Projection for Jobs {
     const VERSION: u32 = 2;
     const READABLE_SINCE: u32 = 2;
 
-    fn table(&self) -> &Table {
+    type Rows = Table;
+
+    fn rows(&self) -> &Table {
         &self.table
     }
 
@@ -118,25 +121,25 @@ impl View {
 }
 
 const NODE: &[u8] = &[1];
-const JOB: u8 = 2;
-const TRACK: u8 = 3;
-const SOURCE: u8 = 4;
+pub(crate) const JOB: u8 = 2;
+pub(crate) const TRACK: u8 = 3;
+pub(crate) const SOURCE: u8 = 4;
 const REFUSAL: u8 = 5;
 const PEER: u8 = 6;
 
-fn job_key(table: u8, job: JobId) -> Vec<u8> {
+pub(crate) fn job_key(table: u8, job: JobId) -> Vec<u8> {
     let mut key = vec![table];
     key.extend_from_slice(&job.0.to_be_bytes());
     key
 }
 
-fn track_key(table: u8, track: TrackKey) -> Vec<u8> {
+pub(crate) fn track_key(table: u8, track: TrackKey) -> Vec<u8> {
     let mut key = job_key(table, track.job);
     key.extend_from_slice(&track.index.to_be_bytes());
     key
 }
 
-fn item_key(table: u8, track: TrackKey, item: u32) -> Vec<u8> {
+pub(crate) fn item_key(table: u8, track: TrackKey, item: u32) -> Vec<u8> {
     let mut key = track_key(table, track);
     key.extend_from_slice(&item.to_be_bytes());
     key

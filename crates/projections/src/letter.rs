@@ -9,10 +9,13 @@
 //! Nothing folds a single event in later, because rows depend on the order: trying again is folding
 //! everything anew, see [`crate::follow::Control::rebuild`].
 
+use std::sync::Arc;
+
 use domain::{Seq, Timestamp};
 
 use crate::foreign;
-use crate::table::{Table, TableError};
+use crate::rows::Standing;
+use crate::table::TableError;
 
 /// First byte of the keys. That of the checkpoint is this byte alone, and rows begin after both.
 pub(crate) const PREFIX: u8 = 0;
@@ -31,11 +34,11 @@ pub struct DeadLetter {
 }
 
 /// The dead letters of one read model.
-pub struct Letters(Table);
+pub struct Letters(Arc<dyn Standing>);
 
 impl Letters {
-    pub(crate) fn of(table: Table) -> Self {
-        Self(table)
+    pub(crate) fn of(rows: Arc<dyn Standing>) -> Self {
+        Self(rows)
     }
 
     /// Those after a position, in order, at most `limit`.
@@ -43,7 +46,7 @@ impl Letters {
     /// # Errors
     /// When the store fails.
     pub fn list(&self, after: Seq, limit: usize) -> Result<Vec<DeadLetter>, TableError> {
-        self.0.snapshot()?.letters(after, limit)
+        self.0.letters(after, limit)
     }
 
     /// How many nobody has acknowledged.
@@ -51,7 +54,7 @@ impl Letters {
     /// # Errors
     /// When the store fails.
     pub fn unacknowledged(&self) -> Result<u64, TableError> {
-        let letters = self.0.snapshot()?.letters(Seq(0), usize::MAX)?;
+        let letters = self.0.letters(Seq(0), usize::MAX)?;
         Ok(letters.iter().filter(|letter| !letter.acknowledged).count() as u64)
     }
 

@@ -9,16 +9,23 @@ pub mod follow;
 pub mod jobs;
 pub mod letter;
 pub mod projection;
+pub mod search;
 pub mod table;
 pub mod trace;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
+mod draft;
 mod foreign;
 mod generation;
 mod refold;
+mod rows;
 mod status;
 
 pub use follow::{Control, Follower};
 pub use letter::{DeadLetter, Letters};
 pub use projection::{ApplyError, Checkpoint, Projection};
+pub use rows::{Rows, Standing};
 pub use status::{State, Status};
 pub use table::{AsOf, Store};

@@ -4,7 +4,8 @@ use domain::Seq;
 use eventlog::{LogId, Record};
 
 use crate::letter::Letters;
-use crate::table::{Table, TableError};
+use crate::rows::{Rows, Standing as _};
+use crate::table::TableError;
 
 /// Up to where a read model has been folded, and from what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +45,15 @@ pub trait Projection: Sized {
     /// version are folded. Raised whenever a row changes its form.
     const READABLE_SINCE: u32;
 
+    /// Where its rows lie.
+    type Rows: Rows;
+
     /// Its rows.
-    fn table(&self) -> &Table;
+    fn rows(&self) -> &Self::Rows;
 
     /// The same read model with other rows.
     #[must_use]
-    fn over(&self, table: Table) -> Self;
+    fn over(&self, rows: Self::Rows) -> Self;
 
     /// Folds in the events that follow the checkpoint, all or none. One that cannot be folded in
     /// becomes a dead letter.
@@ -63,7 +67,7 @@ pub trait Projection: Sized {
     /// # Errors
     /// When the store fails.
     fn checkpoint(&self) -> Result<Option<Checkpoint>, ApplyError> {
-        Ok(self.table().checkpoint()?)
+        Ok(self.rows().checkpoint()?)
     }
 
     /// Forgets everything and begins before the first event of this log.
@@ -71,11 +75,11 @@ pub trait Projection: Sized {
     /// # Errors
     /// When the store fails.
     fn reset(&mut self, log: LogId) -> Result<(), ApplyError> {
-        Ok(self.table().reset(Self::VERSION, log)?)
+        Ok(self.rows().reset(Self::VERSION, log)?)
     }
 
     /// The events that it has gone on without.
     fn letters(&self) -> Letters {
-        Letters::of(self.table().clone())
+        Letters::of(self.rows().standing())
     }
 }

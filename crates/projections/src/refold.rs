@@ -6,11 +6,14 @@
 //! on the same events they must be equal, or the new ones are dropped. Rows of an earlier version
 //! stay as they are, because this program's fold would make a mixture of them.
 
+use std::time::Instant;
+
 use domain::Seq;
 use eventlog::{Reader, Record};
 
 use crate::follow::FollowError;
-use crate::projection::{ApplyError, Projection};
+use crate::projection::{ApplyError, Checkpoint, Projection};
+use crate::rows::{Rows, Standing as _};
 use crate::table::TableError;
 
 /// Events folded in at once; a read model's readers wait for no longer than that takes.
@@ -21,6 +24,7 @@ pub(crate) struct Refold<'a, P> {
     serving: &'a mut P,
     beside: Option<P>,
     reader: &'a Reader,
+    given_up: Option<String>,
 }
 
 /// What one step has done.
@@ -37,17 +41,22 @@ impl<'a, P: Projection> Refold<'a, P> {
     /// program cannot read are given up at once: nothing can answer until they are folded anew.
     pub(crate) fn begin(serving: &'a mut P, reader: &'a Reader) -> Result<Self, FollowError> {
         let found = serving.checkpoint().map_err(failed::<P>)?;
-        let ours = found.filter(|it| it.log == reader.identity() && it.seq <= reader.durable());
-        let mut it = Self { serving, beside: None, reader };
+        let unfit = found.and_then(|it| unfit(&it, reader));
+        let ours = found.filter(|_| unfit.is_none());
+        let mut it = Self { serving, beside: None, reader, given_up: None };
         match ours.map(|it| it.version) {
             // One that was asked for when the process died is gone on with.
             Some(version) if version == P::VERSION => {
-                if it.serving.table().has_beside().map_err(table_failed::<P>)? {
+                if it.serving.rows().has_beside().map_err(table_failed::<P>)? {
                     it.rebuild()?;
                 }
             }
             Some(version) if (P::READABLE_SINCE..P::VERSION).contains(&version) => it.rebuild()?,
-            _ => {
+            other => {
+                let unread =
+                    other.map(|version| format!("the rows found are of version {version}"));
+                let why = unfit.or(unread).or_else(|| it.serving.rows().given_up());
+                it.given_up = why.map(|why| format!("folded anew from the first event: {why}"));
                 it.drop_beside()?;
                 it.serving.reset(reader.identity()).map_err(failed::<P>)?;
             }
@@ -60,12 +69,10 @@ impl<'a, P: Projection> Refold<'a, P> {
         if self.beside.is_some() {
             return Ok(());
         }
-        let table = self.serving.table().beside().map_err(table_failed::<P>)?;
+        let table = self.serving.rows().beside().map_err(table_failed::<P>)?;
         let mut beside = self.serving.over(table);
         let fits = beside.checkpoint().map_err(failed::<P>)?.is_some_and(|checkpoint| {
-            checkpoint.version == P::VERSION
-                && checkpoint.log == self.reader.identity()
-                && checkpoint.seq <= self.reader.durable()
+            checkpoint.version == P::VERSION && unfit(&checkpoint, self.reader).is_none()
         });
         if !fits {
             beside.reset(self.reader.identity()).map_err(failed::<P>)?;
@@ -74,9 +81,27 @@ impl<'a, P: Projection> Refold<'a, P> {
         Ok(())
     }
 
+    /// Why the rows found could not be gone on with, if they could not.
+    pub(crate) fn given_up(&self) -> Option<String> {
+        self.given_up.clone()
+    }
+
+    /// When [`Self::settle`] has to be called, if it has to.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let beside = self.beside.as_ref().and_then(|beside| beside.rows().due());
+        self.serving.rows().due().into_iter().chain(beside).min()
+    }
+
+    /// Puts on the disk what is not there yet.
+    pub(crate) fn settle(&self) -> Result<(), FollowError> {
+        let beside = self.beside.as_ref().map(P::rows);
+        let mut rows = std::iter::once(self.serving.rows()).chain(beside);
+        rows.try_for_each(Rows::settle).map_err(table_failed::<P>)
+    }
+
     /// How far the rows beside are.
     pub(crate) fn rebuilt_to(&self) -> Option<Seq> {
-        self.beside.as_ref().map(|beside| beside.table().position().position())
+        self.beside.as_ref().map(|beside| beside.rows().position().position())
     }
 
     /// Goes one batch further.
@@ -91,7 +116,7 @@ impl<'a, P: Projection> Refold<'a, P> {
             let caught_up = advance(beside, self.reader)?;
             folded += caught_up;
             if folded == 0 {
-                self.settle(is_current)?;
+                self.put_in_service(is_current)?;
                 return Ok(Done::Folded(0));
             }
         }
@@ -99,9 +124,9 @@ impl<'a, P: Projection> Refold<'a, P> {
     }
 
     /// Both have everything: the rows beside take over if they are as good.
-    fn settle(&mut self, is_current: bool) -> Result<(), FollowError> {
+    fn put_in_service(&mut self, is_current: bool) -> Result<(), FollowError> {
         let Some(beside) = self.beside.take() else { return Ok(()) };
-        let (old, new) = (self.serving.table(), beside.table());
+        let (old, new) = (self.serving.rows(), beside.rows());
         let at = new.position().position();
         if is_current && old.position().position() != at {
             // The log has grown between the two.
@@ -115,12 +140,23 @@ impl<'a, P: Projection> Refold<'a, P> {
             self.drop_beside()?;
             return Err(FollowError::Differs { view: P::NAME, at, key: Hex(key) });
         }
-        self.serving.table().switch_to(beside.table()).map_err(table_failed::<P>)
+        self.serving.rows().switch_to(beside.rows()).map_err(table_failed::<P>)
     }
 
     fn drop_beside(&self) -> Result<(), FollowError> {
-        self.serving.table().drop_beside().map_err(table_failed::<P>)
+        self.serving.rows().drop_beside().map_err(table_failed::<P>)
     }
+}
+
+/// Why rows cannot be gone on with by this log, if they cannot.
+fn unfit(found: &Checkpoint, reader: &Reader) -> Option<String> {
+    if found.log != reader.identity() {
+        return Some(format!("the rows found are of another log, {}", found.log));
+    }
+    let durable = reader.durable();
+    (found.seq > durable).then(|| {
+        format!("the rows found are at event {}, and the log ends at event {durable}", found.seq)
+    })
 }
 
 /// A key as people read it.

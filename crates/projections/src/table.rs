@@ -2,21 +2,22 @@
 //! all of a batch or none of it. What the rows mean is the models' business; which of two foldings
 //! answers is kept in `generation`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use domain::{Command, Envelope, Event, Input, Seq, Timestamp};
+use domain::{Envelope, Seq};
 use eventlog::{LogId, Record, Signal};
 use rkyv::rancor;
 
+use crate::draft::{Draft, Keyed, Stored, Written, fold_batch};
 use crate::generation::{self, Generation, Generations};
 use crate::letter::{self, DeadLetter};
 use crate::projection::{ApplyError, Checkpoint};
+use crate::rows::{Rows, Standing};
 
 /// Largest row; see the limits in `schema/log.md`, which hold for every sled value of ours.
-const ROW_MOST: usize = 48 * 1024;
+pub(crate) const ROW_MOST: usize = 48 * 1024;
 const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// Rows need not be durable at once: what a crash loses is folded in again.
@@ -35,6 +36,12 @@ pub enum TableError {
     /// The store refused.
     #[error("the store of the views refused")]
     Store(#[from] sled::Error),
+    /// The index of the search refused.
+    #[error("the index of the search refused")]
+    Index(#[source] Box<tantivy::TantivyError>),
+    /// The folder of the search could not be used.
+    #[error("the folder of the search could not be used")]
+    Folder(#[from] std::io::Error),
     /// A stored row is not what was written; without the folder of the views it is made anew.
     #[error("a stored row of a view is damaged")]
     Row(#[source] rancor::Error),
@@ -46,12 +53,18 @@ pub enum TableError {
     TooLong(usize),
 }
 
+impl From<tantivy::TantivyError> for TableError {
+    fn from(error: tantivy::TantivyError) -> Self {
+        Self::Index(Box::new(error))
+    }
+}
+
 impl TableError {
     /// Whether the event at hand is to blame, and not the store.
-    const fn is_of_event(&self) -> bool {
+    pub(crate) const fn is_of_event(&self) -> bool {
         match self {
             Self::Archive(_) | Self::TooLong(_) => true,
-            Self::Store(_) | Self::Row(_) => false,
+            Self::Store(_) | Self::Index(_) | Self::Folder(_) | Self::Row(_) => false,
         }
     }
 }
@@ -158,66 +171,22 @@ impl Table {
         Ok(Self { generations, shared: Arc::new(shared) })
     }
 
-    pub(crate) fn checkpoint(&self) -> Result<Option<Checkpoint>, TableError> {
-        checkpoint_of(&self.read().tree)
-    }
-
-    /// The position as readers see it, and ways to wait for it.
-    pub(crate) fn position(&self) -> &Signal {
-        &self.shared.position
-    }
-
-    /// Removes every row, and stands before the first event of `log`.
-    pub(crate) fn reset(&self, version: u32, log: LogId) -> Result<(), TableError> {
-        let checkpoint = Checkpoint { version, log, seq: Seq(0) };
-        {
-            let rows = self.write();
-            // Without a checkpoint, what a crash leaves of the rest counts as nothing.
-            rows.tree.remove(CHECKPOINT_KEY)?;
-            rows.tree.clear()?;
-            rows.tree.insert(CHECKPOINT_KEY, write_checkpoint(checkpoint))?;
-        }
-        self.shared.position.set(Seq(0));
-        Ok(())
-    }
-
-    /// Folds a batch in: `fold` sees the rows as the events before left them. An event that it cannot
-    /// fold in, or that is not understood, changes no row and becomes a dead letter.
+    /// Folds a batch in, all or none.
     pub(crate) fn apply(
         &self,
         batch: &[Record],
-        mut fold: impl FnMut(&mut Draft<'_>, &Envelope) -> Result<(), TableError>,
+        fold: impl FnMut(&mut Draft<'_>, &Envelope) -> Result<(), TableError>,
     ) -> Result<(), ApplyError> {
-        let Some(mut checkpoint) = self.checkpoint()? else {
+        let Some(mut checkpoint) = checkpoint_of(&self.read().tree)? else {
             let found = batch.first().map_or(Seq(0), |record| record.seq);
             return Err(ApplyError::Gap { after: Seq(0), found });
         };
         // A handle and not the lock, so that rows can be read while events are folded.
         let tree = self.read().tree.clone();
-        let mut draft = Draft { tree: &tree, changed: BTreeMap::new(), undo: Vec::new() };
-        for record in batch {
-            if Some(record.seq.0) != checkpoint.seq.0.checked_add(1) {
-                return Err(ApplyError::Gap { after: checkpoint.seq, found: record.seq });
-            }
-            let refused = match record.envelope() {
-                Ok(envelope) => match self
-                    .skip(&mut draft, &envelope)
-                    .and_then(|()| fold(&mut draft, &envelope))
-                {
-                    Ok(()) => None,
-                    Err(error) if error.is_of_event() => Some(error.to_string()),
-                    Err(error) => return Err(error.into()),
-                },
-                Err(damage) => Some(damage.to_string()),
-            };
-            match refused {
-                None => draft.undo.clear(),
-                Some(reason) => draft.set_aside(record.seq, record.at, &reason),
-            }
-            checkpoint.seq = record.seq;
-        }
+        let view = self.generations.view();
+        let changed = fold_batch(view, &tree, &mut checkpoint, batch, fold)?;
         let mut rows = sled::Batch::default();
-        for (key, value) in draft.changed {
+        for (key, value) in changed {
             match value {
                 Some(value) => rows.insert(key, value),
                 None => rows.remove(key),
@@ -239,31 +208,65 @@ impl Table {
         Ok(Snapshot { rows, seq })
     }
 
-    /// Whether rows beside these were begun and are not in service yet.
-    pub(crate) fn has_beside(&self) -> Result<bool, TableError> {
+    // A panic elsewhere leaves no rows half-written: they change by one batch or not at all.
+    fn read(&self) -> RwLockReadGuard<'_, Generation> {
+        self.shared.rows.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Generation> {
+        self.shared.rows.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Standing for Table {
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, TableError> {
+        checkpoint_of(&self.read().tree)
+    }
+
+    fn position(&self) -> &Signal {
+        &self.shared.position
+    }
+
+    fn letters(&self, after: Seq, limit: usize) -> Result<Vec<DeadLetter>, TableError> {
+        letters_of(&self.read().tree, after, limit)
+    }
+}
+
+impl Rows for Table {
+    fn standing(&self) -> Arc<dyn Standing> {
+        Arc::new(self.clone())
+    }
+
+    fn reset(&self, version: u32, log: LogId) -> Result<(), TableError> {
+        let checkpoint = Checkpoint { version, log, seq: Seq(0) };
+        {
+            let rows = self.write();
+            // Without a checkpoint, what a crash leaves of the rest counts as nothing.
+            rows.tree.remove(CHECKPOINT_KEY)?;
+            rows.tree.clear()?;
+            rows.tree.insert(CHECKPOINT_KEY, write_checkpoint(checkpoint))?;
+        }
+        self.shared.position.set(Seq(0));
+        Ok(())
+    }
+
+    fn given_up(&self) -> Option<String> {
+        None
+    }
+
+    fn has_beside(&self) -> Result<bool, TableError> {
         self.generations.has_next()
     }
 
-    /// Rows beside these, as far as they are, which nobody reads.
-    pub(crate) fn beside(&self) -> Result<Self, TableError> {
+    fn beside(&self) -> Result<Self, TableError> {
         Self::new(self.generations.clone(), self.generations.next()?)
     }
 
-    pub(crate) fn drop_beside(&self) -> Result<(), TableError> {
+    fn drop_beside(&self) -> Result<(), TableError> {
         self.generations.drop_next()
     }
 
-    /// Whether both have gone on without the same events.
-    pub(crate) fn has_same_letters(&self, other: &Self) -> Result<bool, TableError> {
-        let positions = |table: &Self| {
-            let letters = table.snapshot()?.letters(Seq(0), usize::MAX)?.into_iter();
-            Ok::<Vec<_>, TableError>(letters.map(|letter| letter.seq).collect())
-        };
-        Ok(positions(self)? == positions(other)?)
-    }
-
-    /// The first key that has another row in `other`, or none.
-    pub(crate) fn first_difference(&self, other: &Self) -> Result<Option<Vec<u8>>, TableError> {
+    fn first_difference(&self, other: &Self) -> Result<Option<Vec<u8>>, TableError> {
         let (ours, theirs) = (self.read().tree.clone(), other.read().tree.clone());
         let (mut ours, mut theirs) = (ours.range(FIRST_ROW..), theirs.range(FIRST_ROW..));
         loop {
@@ -276,8 +279,7 @@ impl Table {
         }
     }
 
-    /// Has the rows beside these answer, for all readers at once, and drops these.
-    pub(crate) fn switch_to(&self, beside: &Self) -> Result<(), TableError> {
+    fn switch_to(&self, beside: &Self) -> Result<(), TableError> {
         // Outside the lock, because readers need not wait for the disk.
         self.generations.flush()?;
         let (old, seq) = {
@@ -291,25 +293,27 @@ impl Table {
         self.generations.retire(&old)
     }
 
-    /// What a person skips is told by the log, so that it stays skipped whatever is folded anew.
-    fn skip(&self, draft: &mut Draft<'_>, envelope: &Envelope) -> Result<(), TableError> {
-        match &envelope.event {
-            Event::Input(Input::Command(Command::SkipDeadLetter { view, event }))
-                if view == self.generations.view() =>
-            {
-                draft.acknowledge(*event)
-            }
-            _ => Ok(()),
-        }
+    // sled settles by itself; see `FLUSH_EVERY_MS`.
+    fn due(&self) -> Option<Instant> {
+        None
     }
 
-    // A panic elsewhere leaves no rows half-written: they change by one batch or not at all.
-    fn read(&self) -> RwLockReadGuard<'_, Generation> {
-        self.shared.rows.read().unwrap_or_else(PoisonError::into_inner)
+    fn settle(&self) -> Result<(), TableError> {
+        Ok(())
+    }
+}
+
+impl Stored for sled::Tree {
+    fn get(&self, key: &[u8]) -> Result<Written, TableError> {
+        Ok(sled::Tree::get(self, key)?.map(|value| value.to_vec()))
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Generation> {
-        self.shared.rows.write().unwrap_or_else(PoisonError::into_inner)
+    fn scan(&self, prefix: &[u8]) -> Result<Vec<Keyed>, TableError> {
+        let rows = self.scan_prefix(prefix).map(|entry| {
+            let (key, value) = entry?;
+            Ok((key.to_vec(), value.to_vec()))
+        });
+        rows.collect()
     }
 }
 
@@ -334,10 +338,6 @@ pub(crate) struct Snapshot<'a> {
 }
 
 impl Snapshot<'_> {
-    pub(crate) fn letters(&self, after: Seq, limit: usize) -> Result<Vec<DeadLetter>, TableError> {
-        letters_of(&self.rows.tree, after, limit)
-    }
-
     pub(crate) fn get<R: Row>(&self, key: &[u8]) -> Result<Option<R>, TableError> {
         self.rows.tree.get(key)?.map(|value| R::decode(&value)).transpose()
     }
@@ -361,119 +361,6 @@ impl Snapshot<'_> {
         let keys = self.rows.tree.range(start..).keys().take(limit);
         let ours = keys.take_while(|key| key.as_ref().is_ok_and(|key| key.starts_with(prefix)));
         Ok(ours.collect::<Result<_, _>>()?)
-    }
-}
-
-/// A row that is to be written, or none where one is to be removed.
-type Written = Option<Vec<u8>>;
-
-/// Rows as they will be once the batch at hand is committed.
-pub(crate) struct Draft<'a> {
-    tree: &'a sled::Tree,
-    changed: BTreeMap<Vec<u8>, Written>,
-    /// What the event at hand has changed, with what was to be written before.
-    undo: Vec<(Vec<u8>, Option<Written>)>,
-}
-
-impl Draft<'_> {
-    pub(crate) fn get<R: Row>(&self, key: &[u8]) -> Result<Option<R>, TableError> {
-        match self.changed.get(key) {
-            Some(value) => value.as_deref().map(R::decode).transpose(),
-            None => self.tree.get(key)?.map(|value| R::decode(&value)).transpose(),
-        }
-    }
-
-    pub(crate) fn put<R: Row>(&mut self, key: &[u8], row: &R) -> Result<(), TableError> {
-        let value = row.encode()?;
-        if value.len() > ROW_MOST {
-            return Err(TableError::TooLong(value.len()));
-        }
-        self.set(key, Some(value));
-        Ok(())
-    }
-
-    /// Writes a key that says all by itself.
-    pub(crate) fn mark(&mut self, key: &[u8]) {
-        self.set(key, Some(Vec::new()));
-    }
-
-    pub(crate) fn is_marked(&self, key: &[u8]) -> Result<bool, TableError> {
-        match self.changed.get(key) {
-            Some(value) => Ok(value.is_some()),
-            None => Ok(self.tree.contains_key(key)?),
-        }
-    }
-
-    pub(crate) fn remove(&mut self, key: &[u8]) {
-        self.set(key, None);
-    }
-
-    /// Changes a row if there is one.
-    pub(crate) fn update<R: Row>(
-        &mut self,
-        key: &[u8],
-        change: impl FnOnce(&mut R),
-    ) -> Result<(), TableError> {
-        match self.get::<R>(key)? {
-            Some(mut row) => {
-                change(&mut row);
-                self.put(key, &row)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Rows whose key begins with `prefix`, in order, with their whole keys.
-    pub(crate) fn scan<R: Row>(&self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, R)>, TableError> {
-        let mut rows = BTreeMap::new();
-        for entry in self.tree.scan_prefix(prefix) {
-            let (key, value) = entry?;
-            rows.insert(key.to_vec(), value.to_vec());
-        }
-        let later = self.changed.range(prefix.to_vec()..);
-        for (key, value) in later.take_while(|(key, _)| key.starts_with(prefix)) {
-            match value {
-                Some(value) => rows.insert(key.clone(), value.clone()),
-                None => rows.remove(key),
-            };
-        }
-        rows.into_iter().map(|(key, value)| Ok((key, R::decode(&value)?))).collect()
-    }
-
-    /// Whether the model has gone on without the event.
-    pub(crate) fn is_set_aside(&self, seq: Seq) -> Result<bool, TableError> {
-        self.is_marked(&letter::key(seq))
-    }
-
-    /// Takes back what the event at hand has changed, and goes on without it.
-    fn set_aside(&mut self, seq: Seq, at: Timestamp, reason: &str) {
-        while let Some((key, before)) = self.undo.pop() {
-            match before {
-                Some(before) => self.changed.insert(key, before),
-                None => self.changed.remove(&key),
-            };
-        }
-        let letter = DeadLetter::new(seq, at, reason);
-        self.changed.insert(letter::key(seq), Some(letter.write()));
-    }
-
-    /// Marks a dead letter as skipped, if there is one at this position.
-    fn acknowledge(&mut self, seq: Seq) -> Result<(), TableError> {
-        let key = letter::key(seq);
-        let value = match self.changed.get(&key) {
-            Some(value) => value.clone(),
-            None => self.tree.get(&key)?.map(|value| value.to_vec()),
-        };
-        if let Some(letter) = value.and_then(|value| DeadLetter::read(&key, &value)) {
-            let letter = DeadLetter { acknowledged: true, ..letter };
-            self.set(&key, Some(letter.write()));
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, key: &[u8], value: Written) {
-        let before = self.changed.insert(key.to_vec(), value);
-        self.undo.push((key.to_vec(), before));
     }
 }
 
@@ -501,6 +388,7 @@ fn read_checkpoint(value: &[u8]) -> Option<Checkpoint> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use domain::{Event, Input, Timestamp};
     use eventlog::{Schema, Stream};
     use rkyv::{Archive, Deserialize, Serialize};
 
@@ -553,7 +441,7 @@ mod tests {
         assert_eq!(rows.get::<Words>(&[2]).unwrap(), None);
         let done: Vec<_> = rows.scan::<Words>(&[4]).unwrap().into_iter().map(|row| row.0).collect();
         assert_eq!((rows.seq, done), (Seq(3), vec![vec![1], vec![3]]));
-        let letters = rows.letters(Seq(0), 9).unwrap();
+        let letters = letters_of(&rows.rows.tree, Seq(0), 9).unwrap();
         assert_eq!((letters.len(), letters[0].seq), (1, Seq(2)));
         assert!(letters[0].reason.ends_with("is larger than 49152"), "{letters:?}");
     }

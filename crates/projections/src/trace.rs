@@ -16,9 +16,11 @@ use domain::{
 };
 use eventlog::{Reader, Record, Signal};
 
+use crate::draft::Draft;
 use crate::foreign;
 use crate::projection::{ApplyError, Projection};
-use crate::table::{AsOf, Draft, Store, Table, TableError};
+use crate::rows::Standing as _;
+use crate::table::{AsOf, Store, Table, TableError};
 
 pub use rows::{JobCounts, PeerTotals};
 
@@ -108,7 +110,9 @@ impl Projection for Trace {
     const VERSION: u32 = 1;
     const READABLE_SINCE: u32 = 1;
 
-    fn table(&self) -> &Table {
+    type Rows = Table;
+
+    fn rows(&self) -> &Table {
         &self.table
     }
 

@@ -63,22 +63,31 @@ pub(crate) enum JobState {
     Completed,
 }
 
+impl From<jobs::JobState> for JobState {
+    fn from(state: jobs::JobState) -> Self {
+        match state {
+            jobs::JobState::Queued => Self::Queued,
+            jobs::JobState::LookingUp => Self::LookingUp,
+            jobs::JobState::Searching => Self::Searching,
+            jobs::JobState::Active => Self::Active,
+            jobs::JobState::Held { .. } => Self::Held,
+            jobs::JobState::Failed => Self::Failed,
+            jobs::JobState::Cancelled => Self::Cancelled,
+            jobs::JobState::Completed => Self::Completed,
+        }
+    }
+}
+
 impl From<jobs::JobHead> for JobSummary {
     fn from(head: jobs::JobHead) -> Self {
-        let (state, until) = match head.state {
-            jobs::JobState::Queued => (JobState::Queued, None),
-            jobs::JobState::LookingUp => (JobState::LookingUp, None),
-            jobs::JobState::Searching => (JobState::Searching, None),
-            jobs::JobState::Active => (JobState::Active, None),
-            jobs::JobState::Held { until } => (JobState::Held, until),
-            jobs::JobState::Failed => (JobState::Failed, None),
-            jobs::JobState::Cancelled => (JobState::Cancelled, None),
-            jobs::JobState::Completed => (JobState::Completed, None),
+        let until = match head.state {
+            jobs::JobState::Held { until } => until,
+            _ => None,
         };
         Self {
             id: head.job.to_string().into(),
             release: head.release.to_string(),
-            state,
+            state: head.state.into(),
             waits_until: until.map(Micros::from),
             reason: head.reason,
             next_action: head.next_action,

@@ -22,7 +22,7 @@ pub(crate) struct Projection {
     state: ProjectionState,
     /// While it is rebuilt: the last event that the new rows take into account.
     rebuilt_to: Option<Seq>,
-    /// Why it has stopped, or why the last rebuild was not put in service.
+    /// Why it has stopped, why the last rebuild was not put in service, or why it was begun anew.
     reason: Option<String>,
     /// Version of what answers; null before there is anything.
     version: Option<i32>,

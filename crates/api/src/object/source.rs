@@ -52,23 +52,26 @@ pub(crate) enum SourceState {
     Done,
 }
 
+impl From<jobs::SourceState> for SourceState {
+    fn from(state: jobs::SourceState) -> Self {
+        match state {
+            jobs::SourceState::Candidate => Self::Candidate,
+            jobs::SourceState::Queued { .. } => Self::Queued,
+            jobs::SourceState::Sending => Self::Sending,
+            jobs::SourceState::Resting { .. } => Self::Resting,
+            jobs::SourceState::SetAside => Self::SetAside,
+            jobs::SourceState::Dropped => Self::Dropped,
+            jobs::SourceState::Done => Self::Done,
+        }
+    }
+}
+
 impl From<jobs::SourceView> for Source {
     fn from(view: jobs::SourceView) -> Self {
-        let (mut until, mut place) = (None, None);
-        let state = match view.state {
-            jobs::SourceState::Candidate => SourceState::Candidate,
-            jobs::SourceState::Queued { place: told } => {
-                place = told;
-                SourceState::Queued
-            }
-            jobs::SourceState::Sending => SourceState::Sending,
-            jobs::SourceState::Resting { until: at } => {
-                until = Some(at);
-                SourceState::Resting
-            }
-            jobs::SourceState::SetAside => SourceState::SetAside,
-            jobs::SourceState::Dropped => SourceState::Dropped,
-            jobs::SourceState::Done => SourceState::Done,
+        let (until, place) = match view.state {
+            jobs::SourceState::Resting { until } => (Some(until), None),
+            jobs::SourceState::Queued { place } => (None, place),
+            _ => (None, None),
         };
         Self {
             number: small(view.source.0),
@@ -76,7 +79,7 @@ impl From<jobs::SourceView> for Source {
             path: view.path,
             size: Bytes(view.size),
             likeness_ppm: view.likeness.0,
-            state,
+            state: view.state.into(),
             waits_until: until.map(Micros::from),
             queue_place: place.map(small),
             reason: view.reason,

@@ -74,24 +74,27 @@ pub(crate) enum TrackState {
     Completed,
 }
 
+impl From<jobs::TrackState> for TrackState {
+    fn from(state: jobs::TrackState) -> Self {
+        match state {
+            jobs::TrackState::Wanted => Self::Wanted,
+            jobs::TrackState::Waiting { .. } => Self::Waiting,
+            jobs::TrackState::Queued { .. } => Self::Queued,
+            jobs::TrackState::Downloading => Self::Downloading,
+            jobs::TrackState::Examining => Self::Examining,
+            jobs::TrackState::Identifying => Self::Identifying,
+            jobs::TrackState::Publishing => Self::Publishing,
+            jobs::TrackState::Completed => Self::Completed,
+        }
+    }
+}
+
 impl From<jobs::TrackView> for Track {
     fn from(view: jobs::TrackView) -> Self {
-        let (mut until, mut place) = (None, None);
-        let state = match view.state {
-            jobs::TrackState::Wanted => TrackState::Wanted,
-            jobs::TrackState::Waiting { until: at } => {
-                until = Some(at);
-                TrackState::Waiting
-            }
-            jobs::TrackState::Queued { place: told } => {
-                place = told;
-                TrackState::Queued
-            }
-            jobs::TrackState::Downloading => TrackState::Downloading,
-            jobs::TrackState::Examining => TrackState::Examining,
-            jobs::TrackState::Identifying => TrackState::Identifying,
-            jobs::TrackState::Publishing => TrackState::Publishing,
-            jobs::TrackState::Completed => TrackState::Completed,
+        let (until, place) = match view.state {
+            jobs::TrackState::Waiting { until } => (Some(until), None),
+            jobs::TrackState::Queued { place } => (None, place),
+            _ => (None, None),
         };
         Self {
             number: u32::from(view.index) + 1,
@@ -101,7 +104,7 @@ impl From<jobs::TrackView> for Track {
             artist: view.artist,
             recording: view.recording.to_string(),
             duration_ms: view.duration_ms.map(small),
-            state,
+            state: view.state.into(),
             waits_until: until.map(Micros::from),
             queue_place: place.map(small),
             reason: view.reason,

@@ -9,5 +9,6 @@ mod graphql;
 mod node;
 mod projections;
 mod schema;
+mod search;
 mod socket;
 mod views;

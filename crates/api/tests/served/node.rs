@@ -8,7 +8,7 @@ use api::{ApiState, Asked, Inbox, Receipt};
 use domain::{Command, Decision, Event, Input, Seq, Timestamp};
 use eventlog::{Log, Reader, Record, Step};
 use projections::jobs::Jobs;
-use projections::table::Table;
+use projections::search::Search;
 use projections::trace::Trace;
 use projections::{ApplyError, Follower, Projection, Store};
 use replay::shadow::Board;
@@ -21,7 +21,7 @@ pub struct Node {
     pub address: String,
     log: Arc<Mutex<Log>>,
     _running: oneshot::Sender<()>,
-    _followers: [Follower; 2],
+    _followers: [Follower; 3],
     _dir: tempfile::TempDir,
 }
 
@@ -116,12 +116,14 @@ impl<P: Projection> Projection for Oddly<P> {
     const VERSION: u32 = P::VERSION;
     const READABLE_SINCE: u32 = P::READABLE_SINCE;
 
-    fn table(&self) -> &Table {
-        self.0.table()
+    type Rows = P::Rows;
+
+    fn rows(&self) -> &P::Rows {
+        self.0.rows()
     }
 
-    fn over(&self, table: Table) -> Self {
-        Self(self.0.over(table), self.1)
+    fn over(&self, rows: P::Rows) -> Self {
+        Self(self.0.over(rows), self.1)
     }
 
     fn apply(&mut self, batch: &[Record]) -> Result<(), ApplyError> {
@@ -140,19 +142,22 @@ pub fn views(
     reader: Reader,
     inbox: Inbox,
     odd: Odd,
-) -> (ApiState, [Follower; 2]) {
+) -> (ApiState, [Follower; 3]) {
     let store = Store::open(&dir.join("views")).unwrap();
     let (jobs, jobs_view) = Jobs::open(&store).unwrap();
     let (trace, trace_view) = Trace::open(&store, reader.clone()).unwrap();
+    let (search, search_view) = Search::open(&dir.join("search")).unwrap();
     let followers = [
         Follower::start(Oddly(jobs, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
         Follower::start(Oddly(trace, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
+        Follower::start(Oddly(search, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
     ];
     let state = ApiState {
         inbox,
         log: reader,
         jobs: jobs_view,
         trace: trace_view,
+        search: search_view,
         followers: followers.iter().map(Follower::control).collect(),
         shadow: Board::default(),
         engine: 7,

@@ -12,15 +12,16 @@ use super::rows::{
     TrackState,
 };
 use super::{JOB, NODE, REFUSAL, SOURCE, TRACK, advice, item_key, job_key, peer_key, track_key};
+use crate::draft::Draft;
 use crate::foreign;
-use crate::table::{Draft, TableError};
+use crate::table::TableError;
 
 type Folded = Result<(), TableError>;
 
 /// Assignments of a track whose late news are still told apart.
 const ASSIGNED_MOST: usize = 32;
 
-pub(super) fn fold(draft: &mut Draft<'_>, envelope: &Envelope) -> Folded {
+pub(crate) fn fold(draft: &mut Draft<'_>, envelope: &Envelope) -> Folded {
     let Envelope { seq, at, cause: _, event } = envelope;
     match event {
         Event::Input(Input::Command(command)) => match command {

@@ -21,8 +21,10 @@ impl Projection for Earlier {
     const VERSION: u32 = Jobs::VERSION;
     const READABLE_SINCE: u32 = Jobs::READABLE_SINCE;
 
-    fn table(&self) -> &Table {
-        self.jobs.table()
+    type Rows = Table;
+
+    fn rows(&self) -> &Table {
+        self.jobs.rows()
     }
 
     fn over(&self, table: Table) -> Self {

@@ -10,4 +10,5 @@ mod kill;
 mod laws;
 mod letter;
 mod rebuild;
+mod search;
 mod trace;

@@ -45,8 +45,10 @@ impl<const VERSION: u32, const SINCE: u32> Projection for Other<VERSION, SINCE> 
     const VERSION: u32 = VERSION;
     const READABLE_SINCE: u32 = SINCE;
 
-    fn table(&self) -> &Table {
-        self.jobs.table()
+    type Rows = Table;
+
+    fn rows(&self) -> &Table {
+        self.jobs.rows()
     }
 
     fn over(&self, table: Table) -> Self {
