@@ -16,6 +16,7 @@ use domain::{Envelope, Seq};
 
 use crate::damage::Damage;
 use crate::frame::{self, Frame};
+use crate::reader::ReadError;
 use crate::record::Record;
 
 /// Largest block in bytes.
@@ -188,6 +189,15 @@ impl Block {
             Some(damaged) => Err(damaged),
             None => Ok(()),
         }
+    }
+
+    /// The block, unless `seq` comes after it: then what should follow is missing.
+    pub(crate) fn reaching(self, seq: Seq) -> Result<Self, ReadError> {
+        if self.last >= seq {
+            return Ok(self);
+        }
+        let seq = Seq(self.last.0 + 1);
+        Err(ReadError::Damaged { seq, damage: Damage::Missing })
     }
 
     /// Position of the first event.

@@ -173,6 +173,16 @@ impl Journal {
         Ok(scan(&file, path, block)?.map(|end| Sealed::of(file, path, end)))
     }
 
+    /// The same of the file that a writer has open; it may be writing.
+    pub(crate) fn read_open(file: &File, path: &Path) -> Result<Option<Sealed>, ReadError> {
+        let Some(end) = scan(file, path, |_| Ok::<_, ReadError>(()))? else { return Ok(None) };
+        Ok(Some(Sealed::of(file.try_clone()?, path, end)))
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The journal as it is now, to be read.
     pub(crate) fn image(&self) -> io::Result<Sealed> {
         Ok(Sealed::of(self.file.try_clone()?, &self.path, self.end.clone()))
@@ -209,11 +219,11 @@ impl End {
 }
 
 /// Walks the blocks of a journal, commit by commit. `None` when nothing was ever written to it.
-fn scan(
+fn scan<E: From<ReadError>>(
     file: &File,
     path: &Path,
-    mut block: impl FnMut(&Block) -> Result<(), OpenError>,
-) -> Result<Option<End>, OpenError> {
+    mut block: impl FnMut(&Block) -> Result<(), E>,
+) -> Result<Option<End>, E> {
     let length = file.metadata().map_err(ReadError::Io)?.len();
     let start = match sealed::read_start(file) {
         Ok(start) => start,

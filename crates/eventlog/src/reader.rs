@@ -174,19 +174,18 @@ impl Reader {
             bytes: 0,
             head: self.identity.chain_start(),
         };
-        for volume in self.volumes.all() {
+        let mut volumes = self.volumes.all().into_iter().peekable();
+        while let Some(volume) = volumes.next() {
             if verified.events >= durable.0 {
                 break;
             }
             verified.volumes += 1;
             match &volume {
                 Volume::Active(active) => {
-                    for block in active.walk() {
-                        let block = block?;
-                        if block.first() > durable {
-                            break;
-                        }
-                        verified.take(&block)?;
+                    // A full one may not be sealed yet.
+                    let last = volumes.peek().map_or(durable, |next| Seq(next.start().first.0 - 1));
+                    for block in active.walk(last.min(durable)) {
+                        verified.take(&block?)?;
                     }
                 }
                 Volume::Sealed(sealed) => {

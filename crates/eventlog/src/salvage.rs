@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 
 use domain::Seq;
 
-use crate::active::{PART_BYTES, PART_HEADER_BYTES, PART_MAGIC};
 use crate::block::{self, Block};
 use crate::frame::{self, HEADER_BYTES};
 use crate::history::{Header, WriteError, write_history};
@@ -23,6 +22,7 @@ use crate::log::OpenError;
 use crate::mark::Mark;
 use crate::record::Record;
 use crate::sealed::read_up_to;
+use crate::store::{PART_BYTES, PART_HEADER_BYTES, PART_MAGIC};
 
 /// Bytes looked through at once; what begins in them may reach further.
 const PIECE_BYTES: usize = 16 * 1024 * 1024;

@@ -23,6 +23,7 @@ use crate::journal::{self, Journal};
 use crate::log::OpenError;
 use crate::reader::ReadError;
 use crate::sealed::{SealError, Sealed, Window};
+use crate::store::{self, Store};
 use crate::streams::Streams;
 
 /// One volume. Cheap to clone.
@@ -43,18 +44,12 @@ impl Volume {
 
     /// The block that holds `seq`, or an error that names what is missing.
     pub(crate) fn block_at(&self, seq: Seq, window: &mut Window) -> Result<Block, ReadError> {
-        let missing = |seq| ReadError::Damaged { seq, damage: Damage::Missing };
         match self {
-            Self::Sealed(sealed) if seq > sealed.last() => Err(missing(seq)),
-            Self::Sealed(sealed) => sealed.block_at(seq, window),
-            Self::Active(active) => {
-                let first = active.first_of(seq)?.ok_or_else(|| missing(seq))?;
-                let block = active.block_from(first)?.ok_or_else(|| missing(first))?;
-                if block.last() < seq {
-                    return Err(missing(Seq(block.last().0 + 1)));
-                }
-                Ok(block)
+            Self::Sealed(sealed) if seq > sealed.last() => {
+                Err(ReadError::Damaged { seq, damage: Damage::Missing })
             }
+            Self::Sealed(sealed) => sealed.block_at(seq, window),
+            Self::Active(active) => active.block_at(seq, window),
         }
     }
 }
@@ -195,7 +190,7 @@ pub(crate) fn begin(dir: &Path, start: Start) -> Result<(Journal, Arc<Active>), 
     }
     // A journal without its store is whole; a store without its journal proves nothing.
     let journal = Journal::create(&path, start).map_err(io("begin a volume of"))?;
-    let active = Active::open(&store, start)?;
+    let active = Active::new(&store, &journal, Store::open(&store)?)?;
     Ok((journal, Arc::new(active)))
 }
 
@@ -318,7 +313,7 @@ fn open_store(dir: &Path, journal: &Journal) -> Result<Active, OpenError> {
     // sled panics on some of what a power cut can leave, as it is never synced.
     let opened = catch_unwind(AssertUnwindSafe(|| in_line(dir, journal)));
     let refused = match opened {
-        Ok(Err(OpenError::Store(error))) => !active::is_full(&error),
+        Ok(Err(OpenError::Store(error))) => !store::is_full(&error),
         Ok(opened) => return opened,
         Err(_) => true,
     };
@@ -330,17 +325,17 @@ fn open_store(dir: &Path, journal: &Journal) -> Result<Active, OpenError> {
 }
 
 fn in_line(dir: &Path, journal: &Journal) -> Result<Active, OpenError> {
-    let active = Active::open(dir, journal.end().start)?;
+    let store = Store::open(dir)?;
     let mut values = 0;
     journal.blocks(|block| {
-        values += u64::from(active::parts(block.bytes().len()));
-        active.bring_in_line(block)
+        values += u64::from(store::parts(block.bytes().len()));
+        store.bring_in_line(block)
     })?;
-    if !active.cut_after(journal.end().last, values)? {
-        active.clear()?;
-        journal.blocks(|block| active.bring_in_line(block))?;
+    if !store.cut_after(journal.end().last, values)? {
+        store.clear()?;
+        journal.blocks(|block| store.bring_in_line(block))?;
     }
-    Ok(active)
+    Active::new(dir, journal, store)
 }
 
 fn follow(streams: &mut Streams, block: &Block) -> Result<(), OpenError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::Receipt;
 use domain::{Effect, Event, Input, Observation, Seq, Timestamp};
 use engine::Engine;
-use eventlog::{AppendError, Healed, Log, Step};
+use eventlog::{AppendError, Log, Step};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
@@ -102,10 +102,9 @@ impl Drive {
                 _ = self.stop.wait_for(|stop| *stop) => return Ok(false),
                 () = tokio::time::sleep(LOOK_FOR_SPACE) => {}
             }
-            appended = tokio::task::block_in_place(|| match self.log.heal() {
-                Ok(Healed::Kept(positions)) => Ok(positions),
-                Ok(Healed::Lost) => self.log.append(&steps),
-                Err(error) => Err(error),
+            appended = tokio::task::block_in_place(|| {
+                self.log.heal()?;
+                self.log.append(&steps)
             });
         }
         let positions = appended?;
