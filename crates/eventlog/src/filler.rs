@@ -1,21 +1,32 @@
-//! Puts blocks into the store beside the writer's work. Blocks are durable in the journal before they
-//! come here, so nobody waits for the store; until it has them, readers find them in memory. What the
-//! store is, is `store`'s.
+//! Puts blocks into the store beside the writer's work: when it rests, or when many are waiting. Blocks are
+//! durable in the journal before they come here, so nobody waits for the store; until it has them,
+//! readers find them in memory. What the store is, is `store`'s.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use domain::Seq;
 
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, thread};
 
-/// Blocks go into the store when there are so many bytes of them: sled wakes its threads at every
-/// batch, and takes four times as much per second in larger ones.
-pub(crate) const BATCH_BYTES: usize = 256 * 1024;
+/// Bytes put at once: sled wakes its threads at every batch, and takes four times as much per second in
+/// large ones.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// While the writer is busy this much is held back. The store needs the disk that appends wait for, and
+/// what is held when the volume is full need not be put at all.
+const HELD_BYTES: usize = 32 * 1024 * 1024;
+
+/// Blocks held back: putting small ones costs by the block, and opening may have to.
+const HELD_BLOCKS: usize = 4096;
+
+/// The writer rests when nothing came for so long.
+const REST: Duration = Duration::from_millis(20);
 
 /// The writer waits when so many bytes are on their way.
-pub(crate) const PENDING_MOST: usize = 16 * 1024 * 1024;
+pub(crate) const PENDING_MOST: usize = 48 * 1024 * 1024;
 
 /// A block by its first event, as its writer made it.
 pub(crate) type Written = (Seq, Arc<Vec<u8>>);
@@ -39,6 +50,8 @@ struct Shared {
 struct Pending {
     blocks: BTreeMap<Seq, Arc<Vec<u8>>>,
     bytes: usize,
+    /// Number of times that blocks came.
+    pushes: u64,
     /// Why nothing is put any more.
     fault: Option<sled::Error>,
     until: Until,
@@ -84,11 +97,14 @@ impl Filler {
     /// Takes the blocks that come next.
     pub(crate) fn push(&self, blocks: Vec<(Seq, Vec<u8>)>) {
         let mut pending = self.shared.lock();
+        let (was_empty, was_held) = (pending.blocks.is_empty(), pending.is_held());
+        pending.pushes += 1;
         for (first, bytes) in blocks {
             pending.bytes += bytes.len();
             pending.blocks.insert(first, Arc::new(bytes));
         }
-        if pending.bytes >= BATCH_BYTES {
+        // It looks by itself meanwhile.
+        if was_empty || was_held && !pending.is_held() {
             self.shared.due.notify_one();
         }
     }
@@ -147,14 +163,24 @@ impl Shared {
     fn next(&self) -> Option<Vec<Written>> {
         let mut pending = self.lock();
         loop {
+            let is_empty = pending.blocks.is_empty();
             match pending.until {
                 Until::Now => return None,
-                Until::Empty if pending.blocks.is_empty() => return None,
+                Until::Empty if is_empty => return None,
                 Until::Empty => return Some(pending.batch()),
-                Until::Told if pending.bytes >= BATCH_BYTES => return Some(pending.batch()),
-                Until::Told => {}
+                Until::Told if !is_empty && !pending.is_held() => return Some(pending.batch()),
+                Until::Told if is_empty => {
+                    pending = self.due.wait(pending).unwrap_or_else(PoisonError::into_inner);
+                }
+                Until::Told => {
+                    let pushes = pending.pushes;
+                    let waited = self.due.wait_timeout(pending, REST);
+                    pending = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    if pending.pushes == pushes && pending.until != Until::Now {
+                        return Some(pending.batch());
+                    }
+                }
             }
-            pending = self.due.wait(pending).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -165,6 +191,10 @@ impl Shared {
 }
 
 impl Pending {
+    fn is_held(&self) -> bool {
+        self.bytes < HELD_BYTES && self.blocks.len() < HELD_BLOCKS
+    }
+
     fn batch(&self) -> Vec<Written> {
         let mut bytes = 0;
         let blocks = self.blocks.iter().take_while(|(_, block)| {

@@ -23,6 +23,7 @@ mod lock;
 mod mark;
 mod sealed;
 mod signal;
+mod spare;
 mod store;
 mod sync;
 mod volumes;

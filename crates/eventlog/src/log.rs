@@ -22,6 +22,7 @@ use crate::record::{CommandId, Record, Stream};
 use crate::schema::{self, EncodeError};
 use crate::sealed::SealError;
 use crate::signal::Signal;
+use crate::spare::Spare;
 use crate::store::is_full;
 use crate::streams::{Placed, Streams};
 use crate::volumes::{self, Found, Opened, Volume, Volumes, store_name};
@@ -178,6 +179,9 @@ impl Default for Limits {
     }
 }
 
+/// Largest file that is written ahead for the next volume.
+const SPARE_MOST: u64 = 64 * 1024 * 1024;
+
 /// The writer. There is one per log; a lock keeps other processes out.
 pub struct Log {
     limits: Limits,
@@ -188,6 +192,8 @@ pub struct Log {
     active: Option<Arc<Active>>,
     streams: Streams,
     mark: Mark,
+    /// Where the next journal goes, once the volume is half full.
+    spare: Option<Spare>,
     durable: Arc<Signal>,
     standing: Standing,
     /// Whether it waits for space, for whoever reads.
@@ -255,6 +261,7 @@ impl Log {
             active: Some(active),
             streams,
             mark,
+            spare: None,
             durable,
             standing: Standing::Ready,
             waits,
@@ -386,6 +393,9 @@ impl Log {
         for (command, seq) in batch.commands {
             self.streams.take(command, seq);
         }
+        if self.spare.is_none() && self.journal.end().offset >= self.limits.volume_bytes / 2 {
+            self.spare = Some(Spare::begin(&self.dir, self.limits.volume_bytes.min(SPARE_MOST)));
+        }
         let end = self.journal.end();
         match self.mark.set(end.last, &end.head) {
             // It may lag behind, and the batch is durable.
@@ -402,11 +412,15 @@ impl Log {
         let end = self.journal.end();
         let start =
             Start { identity: end.start.identity, first: Seq(end.last.0 + 1), before: end.head };
-        let (journal, active) = volumes::begin(&self.dir, start).map_err(|error| match error {
-            OpenError::Io { source, .. } if is_full_disk(&source) => AppendError::DiskFull(source),
-            OpenError::Store(error) => AppendError::of_store(error),
-            error => AppendError::Volume(error),
-        })?;
+        let (journal, active) =
+            volumes::begin(&self.dir, start, self.spare.as_mut()).map_err(|error| match error {
+                OpenError::Io { source, .. } if is_full_disk(&source) => {
+                    AppendError::DiskFull(source)
+                }
+                OpenError::Store(error) => AppendError::of_store(error),
+                error => AppendError::Volume(error),
+            })?;
+        self.spare.take_if(|spare| spare.is_gone());
         self.volumes.put(Volume::Active(Arc::clone(&active)));
         let journal = std::mem::replace(&mut self.journal, journal);
         let Some(full) = self.active.replace(active) else { return Ok(()) };

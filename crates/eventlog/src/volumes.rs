@@ -6,6 +6,7 @@
 //! volumes/<first, 20 digits>.sled   its store, which can be made anew from the journal
 //! volumes/<first, 20 digits>.vol    a sealed volume: a journal with a tail
 //! volumes/<first, 20 digits>.tmp    a copy of a volume that was not finished
+//! volumes/spare                     what the next journal will lie in
 //! ```
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::journal::{self, Journal};
 use crate::log::OpenError;
 use crate::reader::ReadError;
 use crate::sealed::{SealError, Sealed, Window};
+use crate::spare::{self, Spare};
 use crate::store::{self, Store};
 use crate::streams::Streams;
 
@@ -113,6 +115,7 @@ impl Volumes {
         let io = |what| move |source| OpenError::Io { what, source };
         std::fs::create_dir_all(dir).map_err(io("create the volumes of"))?;
         sync_folder(dir).map_err(io("sync a folder of"))?;
+        spare::remove(dir).map_err(io("remove a spare file of"))?;
         let found = find(dir)?;
         let newest = found.iter().rev().find(|(_, forms)| forms.is_any()).map(|(first, _)| *first);
         let volumes = Self { by_first: RwLock::default() };
@@ -171,7 +174,7 @@ impl Volumes {
                 let identity = at.identity.unwrap_or_else(|| LogId::draw(dir));
                 let before = if at.identity.is_some() { at.head } else { identity.chain_start() };
                 let start = Start { identity, first: Seq(at.last.0 + 1), before };
-                let (journal, active) = begin(dir, start)?;
+                let (journal, active) = begin(dir, start, None)?;
                 volumes.put(Volume::Active(Arc::clone(&active)));
                 (journal, active)
             }
@@ -181,7 +184,11 @@ impl Volumes {
 }
 
 /// Begins a volume; nothing of its name may be there.
-pub(crate) fn begin(dir: &Path, start: Start) -> Result<(Journal, Arc<Active>), OpenError> {
+pub(crate) fn begin(
+    dir: &Path,
+    start: Start,
+    spare: Option<&mut Spare>,
+) -> Result<(Journal, Arc<Active>), OpenError> {
     let io = |what| move |source| OpenError::Io { what, source };
     let (path, store) = (dir.join(journal_name(start.first)), dir.join(store_name(start.first)));
     // What an attempt on a full disk has left.
@@ -189,7 +196,7 @@ pub(crate) fn begin(dir: &Path, start: Start) -> Result<(Journal, Arc<Active>), 
         std::fs::remove_dir_all(&store).map_err(io("remove an empty store of"))?;
     }
     // A journal without its store is whole; a store without its journal proves nothing.
-    let journal = Journal::create(&path, start).map_err(io("begin a volume of"))?;
+    let journal = Journal::create(&path, start, spare).map_err(io("begin a volume of"))?;
     let active = Active::new(&store, &journal, Store::open(&store)?)?;
     Ok((journal, Arc::new(active)))
 }
