@@ -11,6 +11,7 @@ mod history;
 mod model;
 mod salvage;
 mod samples;
+mod signal;
 mod space;
 mod streams;
 mod volumes;
