@@ -6,7 +6,9 @@
 mod append;
 mod backup;
 mod damage;
+mod disk;
 mod encoding;
+mod faults;
 mod history;
 mod model;
 mod salvage;
