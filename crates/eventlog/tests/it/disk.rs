@@ -1,6 +1,6 @@
 //! A disk that fails on demand: a file system in memory that is mounted, and so takes root. It can refuse
-//! the nth write, sync or read of a file, do half of it, and forget what was not synced when that is
-//! refused, as disks do.
+//! the nth write, sync or read of a file, do half of it, and forget what was not synced, as disks do when
+//! that is refused or the power is cut.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -72,6 +72,24 @@ impl Disk {
         self.state().plan.is_none()
     }
 
+    /// What is left of a file in the root when the power is cut now: all that was synced, and of each
+    /// page that was written since either what `keeps` says or what was there before.
+    pub(crate) fn cut(&self, name: &str, mut keeps: impl FnMut() -> bool) -> Vec<u8> {
+        let mut state = self.state();
+        let ino = state.look_up(INodeNo::ROOT, OsStr::new(name)).unwrap();
+        let file = state.file(INodeNo(ino)).unwrap();
+        let mut bytes = file.bytes.clone();
+        undo(&mut bytes, &file.loose);
+        for write in &file.loose {
+            for (at, page) in (write.at..).step_by(PAGE).zip(write.after.chunks(PAGE)) {
+                if keeps() {
+                    bytes[at..at + page.len()].copy_from_slice(page);
+                }
+            }
+        }
+        bytes
+    }
+
     /// No fault any more.
     pub(crate) fn mend(&self) {
         self.state().plan = None;
@@ -79,6 +97,17 @@ impl Disk {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+}
+
+/// Bytes that a disk writes whole or not at all.
+const PAGE: usize = 4096;
+
+fn undo(bytes: &mut [u8], loose: &[Loose]) {
+    for write in loose.iter().rev() {
+        if let Some(place) = bytes.get_mut(write.at..write.at + write.before.len()) {
+            place.copy_from_slice(&write.before);
+        }
     }
 }
 
@@ -97,8 +126,15 @@ enum Node {
 struct File {
     name: OsString,
     bytes: Vec<u8>,
-    /// What was there before each write since the last sync.
-    before: Vec<(usize, Vec<u8>)>,
+    /// The writes since the last sync.
+    loose: Vec<Loose>,
+}
+
+/// A write that nothing made durable.
+struct Loose {
+    at: usize,
+    before: Vec<u8>,
+    after: Vec<u8>,
 }
 
 impl Default for State {
@@ -186,7 +222,7 @@ impl State {
             file.bytes.resize(at + taken.len(), 0);
         }
         let place = &mut file.bytes[at..at + taken.len()];
-        file.before.push((at, place.to_vec()));
+        file.loose.push(Loose { at, before: place.to_vec(), after: taken.to_vec() });
         place.copy_from_slice(taken);
         Ok(u32::try_from(taken.len()).unwrap())
     }
@@ -194,16 +230,12 @@ impl State {
     fn sync(&mut self, ino: INodeNo) -> Result<(), Errno> {
         let fault = self.strikes(Work::Sync, ino.0);
         let file = self.file(ino)?;
-        let before = std::mem::take(&mut file.before);
+        let loose = std::mem::take(&mut file.loose);
         if fault.is_none() {
             return Ok(());
         }
         // The kernel tells of a failed write once, and what was written is gone.
-        for (at, bytes) in before.into_iter().rev() {
-            if let Some(place) = file.bytes.get_mut(at..at + bytes.len()) {
-                place.copy_from_slice(&bytes);
-            }
-        }
+        undo(&mut file.bytes, &loose);
         Err(Errno::EIO)
     }
 

@@ -111,7 +111,9 @@ fn a_write_that_is_half_done_is_finished() {
 fn a_read_that_fails_is_an_error_and_the_next_one_is_none() {
     let disk = Disk::mount();
     let dir = folder(&disk);
-    drop(Log::open_with(&dir, LIMITS).map(|(mut log, _)| append(&mut log, 0).unwrap()).unwrap());
+    let (mut log, reader) = Log::open_with(&dir, LIMITS).unwrap();
+    append(&mut log, 0).unwrap();
+    drop((log, reader));
     let whole = all(&Log::read(&dir).unwrap());
     assert_eq!(whole.len() as u64, APPENDS);
     for fault in [Fault::Refused, Fault::Half] {
@@ -119,6 +121,7 @@ fn a_read_that_fails_is_an_error_and_the_next_one_is_none() {
             disk.plan(Plan { work: Work::Read, ending: "", after, fault });
             let read = Log::read(&dir)
                 .map(|reader| reader.range(Seq(1)..=Seq(u64::MAX)).collect::<Result<Vec<_>, _>>());
+            assert!(disk.has_struck());
             // Half a read goes on; what the disk refused is told, and no end is taken for it.
             if let Ok(Ok(read)) = &read {
                 assert_eq!(*read, whole, "{fault:?} {after}");

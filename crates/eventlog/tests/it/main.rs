@@ -11,6 +11,7 @@ mod encoding;
 mod faults;
 mod history;
 mod model;
+mod power;
 mod salvage;
 mod samples;
 mod signal;
