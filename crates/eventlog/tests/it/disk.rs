@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -90,6 +91,11 @@ impl Disk {
         bytes
     }
 
+    /// Lets every read of these bytes fail from now on.
+    pub(crate) fn spoil(&self, ending: &'static str, bytes: Range<usize>) {
+        self.state().spoiled = Some((ending, bytes));
+    }
+
     /// No fault any more.
     pub(crate) fn mend(&self) {
         self.state().plan = None;
@@ -115,6 +121,8 @@ struct State {
     nodes: BTreeMap<u64, Node>,
     next: u64,
     plan: Option<Plan>,
+    /// Which bytes of files with which ending cannot be read any more.
+    spoiled: Option<(&'static str, Range<usize>)>,
 }
 
 enum Node {
@@ -139,7 +147,12 @@ struct Loose {
 
 impl Default for State {
     fn default() -> Self {
-        Self { nodes: BTreeMap::from([(1, Node::Folder(BTreeMap::new()))]), next: 2, plan: None }
+        Self {
+            nodes: BTreeMap::from([(1, Node::Folder(BTreeMap::new()))]),
+            next: 2,
+            plan: None,
+            spoiled: None,
+        }
     }
 }
 
@@ -241,9 +254,17 @@ impl State {
 
     fn read(&mut self, ino: INodeNo, offset: u64, size: u32) -> Result<Vec<u8>, Errno> {
         let fault = self.strikes(Work::Read, ino.0);
-        let bytes = &self.file(ino)?.bytes;
+        let Some(Node::File(File { name, bytes, .. })) = self.nodes.get(&ino.0) else {
+            return Err(Errno::ENOENT);
+        };
         let at = usize::try_from(offset).unwrap().min(bytes.len());
         let end = (at + size as usize).min(bytes.len());
+        let is_spoiled = self.spoiled.as_ref().is_some_and(|(ending, spoiled)| {
+            name.to_str().unwrap().ends_with(ending) && at < spoiled.end && end > spoiled.start
+        });
+        if is_spoiled {
+            return Err(Errno::EIO);
+        }
         match fault {
             Some(Fault::Refused) => Err(Errno::EIO),
             Some(Fault::Half) => Ok(bytes[at..at + (end - at).div_ceil(2)].to_vec()),

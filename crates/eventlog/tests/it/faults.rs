@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use domain::{Envelope, Seq, Timestamp};
-use eventlog::{AppendError, Limits, Log, OpenError, Reader, Step};
+use eventlog::salvage::salvage;
+use eventlog::{AppendError, Limits, Log, OpenError, ReadError, Reader, Step};
 
 use crate::append::{all, sized};
 use crate::disk::{Disk, Fault, Plan, Work};
@@ -132,4 +133,27 @@ fn a_read_that_fails_is_an_error_and_the_next_one_is_none() {
             assert_eq!(all(&Log::read(&dir).unwrap()), whole);
         }
     }
+}
+
+#[test]
+fn salvage_goes_on_past_what_the_disk_cannot_read_and_names_it() {
+    let disk = Disk::mount();
+    let dir = folder(&disk);
+    let (mut log, reader) = Log::open_with(&dir, LIMITS).unwrap();
+    append(&mut log, 0).unwrap();
+    drop((log, reader));
+    // In the middle of the second volume: one sector, of blocks that are as long as one.
+    disk.spoil("13.vol", 20_480..24_576);
+    let reader = Log::read(&dir).unwrap();
+    let read: Vec<_> = reader.range(Seq(1)..=Seq(u64::MAX)).collect();
+    assert!(matches!(read.last(), Some(Err(ReadError::Io(_)))));
+    drop((read, reader));
+    let salvaged = salvage(&dir, Vec::new()).unwrap();
+    let [(path, bytes)] = &salvaged.unreadable[..] else { panic!("{salvaged}") };
+    assert!(path.ends_with("volumes/00000000000000000013.vol"));
+    assert_eq!(*bytes, 20_480..24_576);
+    let lost: u64 = salvaged.holes.iter().map(|hole| hole.end().0 - hole.start().0 + 1).sum();
+    assert!((1..=3).contains(&lost), "{salvaged}");
+    assert_eq!(salvaged.events + lost, APPENDS);
+    assert!(salvaged.to_string().contains("the disk cannot read bytes 20480 to 24575 of"));
 }

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::{Seq, Timestamp};
 use eventlog::{AppendError, Limits, Log, Step};
@@ -59,6 +60,43 @@ fn until_full(log: &mut Log, from: u64) -> (AppendError, u64) {
         }
     }
     panic!("the disk is not that large");
+}
+
+#[test]
+fn healing_while_the_disk_is_still_full_disturbs_nobody_who_reads() {
+    for round in 0..6u64 {
+        let disk = SmallDisk::mount(48);
+        let limits = Limits { volume_events: 40, volume_bytes: u64::MAX };
+        let (mut log, reader) = Log::open_with(&disk.path().join("log"), limits).unwrap();
+        let ballast = disk.fill(round * 400_000);
+        let (_, index) = until_full(&mut log, 0);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_eq!(all(&reader).len() as u64, index);
+                    assert_eq!(reader.verify().unwrap().events, index);
+                }
+            });
+            for _ in 0..5 {
+                let healed = log.heal();
+                if let Err(error) = healed {
+                    assert!(matches!(error, AppendError::DiskFull(_) | AppendError::Waiting));
+                } else {
+                    let again = log.append(&[Step::new(Timestamp(0), &[sized(20_000)])]);
+                    assert!(matches!(again, Err(AppendError::DiskFull(_))), "{again:?}");
+                }
+                assert!(reader.waits_for_space());
+            }
+            is_over.store(true, Ordering::Relaxed);
+            reading.join().unwrap();
+        });
+        fs::remove_file(&ballast).unwrap();
+        log.heal().unwrap();
+        assert!(!reader.waits_for_space());
+        log.append(&[Step::new(Timestamp(index), &[sized(30)])]).unwrap();
+        assert_eq!(reader.verify().unwrap().events, index + 1);
+    }
 }
 
 #[test]
