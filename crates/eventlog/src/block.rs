@@ -158,7 +158,10 @@ impl Block {
         }
         let last = announced.last;
         let end = announced.length - HASH_BYTES;
-        let mut frames = Vec::new();
+        // As many as there can be, whatever the header says.
+        let most = announced.length / frame::HEADER_BYTES;
+        let count = usize::try_from(last.0 - first.0 + 1).unwrap_or(most);
+        let mut frames = Vec::with_capacity(count.min(most));
         let mut start = HEADER_BYTES;
         for seq in first.0..=last.0 {
             let named = |damage| (Seq(seq), damage);

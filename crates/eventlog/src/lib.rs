@@ -5,6 +5,7 @@
 //! is drawn in `schema/log.md` and written by `frame` (an event), `block` (a commit), `journal`,
 //! `store` and `sealed` (a volume) and `volumes` (all of them). A stretch of the log as one file is a [`history`].
 
+mod ahead;
 mod log;
 mod reader;
 
