@@ -1,42 +1,24 @@
-//! The store of the volume that is appended to: its blocks in sled, ordered by their first event. What
-//! makes them durable is `journal`, which the store is brought in line with whenever it is opened; when
-//! the volume is full, the store is removed. What is in a block is `block`'s.
-//!
-//! ```text
-//! tree "blocks"  first u64 | part 0 u16 -> the first 48 KiB of the block that begins with event first
-//! tree "blocks"  first u64 | part u16   -> RPRT | first u64 | part u16 | CRC-32 of the rest | at most 48 KiB more of it
-//! ```
-//! Keys are big-endian, so that sled's order is the log's. The later parts say whose they are, so
-//! that they can be put together again when the store can no longer be opened.
+//! The volume that is appended to, as readers see it: its blocks are in the `store`, or on their way there
+//! with the `filler`. What makes them durable is the `journal`, which is read when the store refuses; when
+//! the volume is full, the store is removed.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::Seq;
 
-use crate::block::{self, Block};
+use crate::block::Block;
 use crate::damage::Damage;
+use crate::filler::Filler;
 use crate::identity::LogId;
+use crate::journal::Journal;
 use crate::log::OpenError;
 use crate::reader::ReadError;
-
-/// Largest piece of a block in one value. sled moves a leaf page of more than a quarter segment into a
-/// file that it never syncs, and a leaf holds up to 17 values: 17 x 48 KiB stays below a quarter of
-/// [`SEGMENT_BYTES`].
-pub(crate) const PART_BYTES: usize = block::BLOCK_USUAL;
-
-pub(crate) const PART_MAGIC: [u8; 4] = *b"RPRT";
-pub(crate) const PART_HEADER_BYTES: usize = 4 + 8 + 2 + 4;
-
-/// Cannot change for a store that exists.
-const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
-
-/// How long a lock left by this process is waited for.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
+use crate::sealed::{Sealed, Window};
+use crate::store::{Keys, Store, parts};
 
 /// What a volume is a part of, and where it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,98 +31,93 @@ pub(crate) struct Start {
     pub(crate) before: [u8; 32],
 }
 
-/// An open store.
+/// An open volume.
 pub(crate) struct Active {
     // Taken when it is dropped, so that sled has let go before the folder is removed.
-    store: Option<Store>,
+    open: Option<Open>,
     dir: PathBuf,
     start: Start,
+    journal: File,
+    /// The journal as it was read last, once the store refused.
+    instead: Mutex<Option<Arc<Sealed>>>,
     retired: AtomicBool,
 }
 
-struct Store {
-    db: sled::Db,
-    blocks: sled::Tree,
+struct Open {
+    // Dropped first: its thread has the store in hand.
+    filler: Filler,
+    store: Arc<Store>,
 }
 
 impl Active {
-    /// Opens the store in `dir`, or makes one.
-    pub(crate) fn open(dir: &Path, start: Start) -> Result<Self, OpenError> {
-        let (store, retired) = (Some(Store::open(dir)?), AtomicBool::new(false));
-        Ok(Self { store, dir: dir.into(), start, retired })
-    }
-
-    /// Makes the store hold this block where it does not.
-    pub(crate) fn bring_in_line(&self, block: &Block) -> Result<(), OpenError> {
-        let blocks = &self.store().blocks;
-        for (key, value) in values(block.first(), block.bytes()) {
-            if blocks.get(key)?.is_none_or(|held| held != value) {
-                blocks.insert(key, value)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes whatever is not a part of blocks up to `last`; false when there is something between
-    /// them, and the store has to be filled anew.
-    pub(crate) fn cut_after(&self, last: Seq, values: u64) -> Result<bool, OpenError> {
-        let blocks = &self.store().blocks;
-        for entry in blocks.range(key(Seq(last.0.saturating_add(1)), 0)..) {
-            blocks.remove(entry?.0)?;
-        }
-        Ok(blocks.iter().keys().count() as u64 == values)
-    }
-
-    /// Empties the store.
-    pub(crate) fn clear(&self) -> Result<(), OpenError> {
-        Ok(self.store().blocks.clear()?)
+    /// The volume of this journal, whose store is in `dir` and holds everything that the journal holds.
+    pub(crate) fn new(dir: &Path, journal: &Journal, store: Store) -> Result<Self, OpenError> {
+        let store = Arc::new(store);
+        let filled = Arc::clone(&store);
+        let filler = Filler::start(move |blocks| filled.put(blocks));
+        let filler =
+            filler.map_err(|source| OpenError::Io { what: "start a thread of", source })?;
+        Ok(Self {
+            open: Some(Open { filler, store }),
+            dir: dir.into(),
+            start: journal.end().start,
+            journal: journal.file().try_clone().map_err(ReadError::Io)?,
+            instead: Mutex::default(),
+            retired: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn start(&self) -> Start {
         self.start
     }
 
-    /// Adds the blocks of one commit in one atomic step.
-    pub(crate) fn put(&self, blocks: &[(Seq, Vec<u8>)]) -> Result<(), sled::Error> {
-        let mut batch = sled::Batch::default();
-        for (first, bytes) in blocks {
-            for (key, value) in values(*first, bytes) {
-                batch.insert(&key, value);
+    /// Returns when it takes more blocks, or why it never will.
+    pub(crate) fn wait_for_room(&self) -> Result<(), sled::Error> {
+        self.open().filler.wait_for_room()
+    }
+
+    /// Takes the blocks of a commit, which are durable.
+    pub(crate) fn push(&self, blocks: Vec<(Seq, Vec<u8>)>) {
+        self.open().filler.push(blocks);
+    }
+
+    /// The block that holds `seq`, or an error that names what is missing.
+    pub(crate) fn block_at(&self, seq: Seq, window: &mut Window) -> Result<Block, ReadError> {
+        // In this order: what is no longer on its way is there.
+        if let Some((first, bytes)) = self.open().filler.block_at(seq) {
+            let block = Block::check(bytes.to_vec(), first);
+            let block = block.map_err(|(seq, damage)| ReadError::Damaged { seq, damage })?;
+            return block.reaching(seq);
+        }
+        match self.open().store.block_at(seq) {
+            // sled refuses all work after it failed once, on a full disk for one.
+            Err(ReadError::Store(_)) => self.instead(seq)?.block_at(seq, window),
+            block => block?.reaching(seq),
+        }
+    }
+
+    /// The journal as far as `seq`, which is durable.
+    fn instead(&self, seq: Seq) -> Result<Arc<Sealed>, ReadError> {
+        let mut instead = self.instead.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*instead {
+            Some(journal) if journal.last() >= seq => Ok(Arc::clone(journal)),
+            _ => {
+                let journal = Journal::read_open(&self.journal, &self.dir.with_extension("wal"))?;
+                let journal = journal.map(Arc::new);
+                let missing = ReadError::Damaged { seq, damage: Damage::Missing };
+                instead.clone_from(&journal);
+                journal.filter(|journal| journal.last() >= seq).ok_or(missing)
             }
         }
-        self.store().blocks.apply_batch(batch)
     }
 
-    /// The block that begins with `first`, checked; `None` when there is none.
-    pub(crate) fn block_from(&self, first: Seq) -> Result<Option<Block>, ReadError> {
-        let damaged = |damage| ReadError::Damaged { seq: first, damage };
-        let blocks = &self.store().blocks;
-        let Some(value) = blocks.get(key(first, 0))? else { return Ok(None) };
-        let length = block::announced(&value).map_err(damaged)?.length;
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend_from_slice(&value);
-        for part in 1..parts(length) {
-            let value = blocks.get(key(first, part))?;
-            let value = value.ok_or_else(|| damaged(Damage::PartMissing(part)))?;
-            bytes.extend_from_slice(read_part(&value, first, part).map_err(damaged)?);
-        }
-        let block = Block::check(bytes, first);
-        block.map(Some).map_err(|(seq, damage)| ReadError::Damaged { seq, damage })
-    }
-
-    /// The first event of the block that holds `seq`, or that would hold it if nothing is missing.
-    pub(crate) fn first_of(&self, seq: Seq) -> Result<Option<Seq>, ReadError> {
-        match self.store().blocks.range(..=key(seq, u16::MAX)).next_back() {
-            Some(entry) => read_key(&entry?.0, seq).map(|(first, _)| Some(first)),
-            None => Ok(None),
-        }
-    }
-
-    /// Every block in order, each following the one before it, with nothing between them.
-    pub(crate) fn walk(&self) -> Walk<'_> {
+    /// Every block up to `last` in order, each following the one before it, with nothing between them.
+    pub(crate) fn walk(&self, last: Seq) -> Walk<'_> {
         Walk {
             active: self,
-            keys: self.store().blocks.iter(),
+            last,
+            window: Window::default(),
+            keys: Some(self.open().store.keys()),
             expected: (self.start.first, 0),
             parts: 0,
             after: self.start.first,
@@ -148,24 +125,25 @@ impl Active {
         }
     }
 
-    /// Bytes of the store on the disk.
+    /// Bytes of its files.
     pub(crate) fn file_bytes(&self) -> Result<u64, ReadError> {
-        Ok(self.store().db.size_on_disk()?)
+        Ok(self.journal.metadata()?.len() + self.open().store.file_bytes()?)
     }
 
     /// Lets the folder be removed once nobody reads from it any more.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
+        self.open().filler.abandon();
     }
 
-    fn store(&self) -> &Store {
-        self.store.as_ref().expect("it is taken only when dropped")
+    fn open(&self) -> &Open {
+        self.open.as_ref().expect("it is taken only when dropped")
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        drop(self.store.take());
+        drop(self.open.take());
         if *self.retired.get_mut() {
             // Opening the log finds what is left beside its sealed form and removes it then.
             let _ = std::fs::remove_dir_all(&self.dir);
@@ -173,33 +151,13 @@ impl Drop for Active {
     }
 }
 
-impl Store {
-    /// Opens sled. Its threads may hold its lock for a moment after the last handle of this process
-    /// was dropped, so a lock that is taken is waited for.
-    fn open(dir: &Path) -> Result<Self, OpenError> {
-        let config = sled::Config::new()
-            .path(dir)
-            .segment_size(SEGMENT_BYTES)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None);
-        let until = Instant::now() + LOCK_WAIT;
-        let db = loop {
-            match config.open() {
-                Ok(db) => break db,
-                Err(error) if !is_locked(&error) => return Err(OpenError::Store(error)),
-                Err(_) if Instant::now() >= until => return Err(OpenError::InUse),
-                Err(_) => std::thread::sleep(Duration::from_millis(5)),
-            }
-        };
-        let blocks = db.open_tree("blocks")?;
-        Ok(Self { db, blocks })
-    }
-}
-
 /// Blocks of a volume in order; see [`Active::walk`]. The first error is the last item.
 pub(crate) struct Walk<'a> {
     active: &'a Active,
-    keys: sled::Iter,
+    last: Seq,
+    window: Window,
+    /// `None` when the store was walked to its end: what comes then was on its way there.
+    keys: Option<Keys>,
     /// The key that comes next if nothing is missing and nothing is too much.
     expected: (Seq, u16),
     parts: u16,
@@ -209,34 +167,36 @@ pub(crate) struct Walk<'a> {
 
 impl Walk<'_> {
     fn step(&mut self) -> Result<Option<Block>, ReadError> {
-        loop {
-            let Some(entry) = self.keys.next() else {
-                let (seq, part) = self.expected;
-                return match part {
-                    0 => Ok(None),
-                    part => Err(ReadError::Damaged { seq, damage: Damage::PartMissing(part) }),
-                };
-            };
-            let found = read_key(&entry?.0, self.expected.0)?;
-            if found != self.expected {
-                return Err(unexpected(found, self.expected));
+        while let Some(keys) = &mut self.keys {
+            let (seq, part) = self.expected;
+            match keys.next(seq)? {
+                Some(found) if found != self.expected => {
+                    return Err(unexpected(found, self.expected));
+                }
+                Some(_) if part > 0 => self.pass(part),
+                Some(_) => break,
+                None if part > 0 => {
+                    return Err(ReadError::Damaged { seq, damage: Damage::PartMissing(part) });
+                }
+                None => self.keys = None,
             }
-            let (first, part) = self.expected;
-            if part > 0 {
-                self.pass(part);
-                continue;
-            }
-            let block = self.active.block_from(first)?;
-            let block = block.ok_or(ReadError::Damaged { seq: first, damage: Damage::Missing })?;
-            if block.before() != self.before {
-                return Err(ReadError::Damaged { seq: first, damage: Damage::Chain });
-            }
-            self.before = block.hash();
-            self.parts = parts(block.bytes().len());
-            self.after = Seq(block.last().0 + 1);
-            self.pass(0);
-            return Ok(Some(block));
         }
+        if self.expected.0 > self.last { Ok(None) } else { self.block().map(Some) }
+    }
+
+    /// The block that comes next.
+    fn block(&mut self) -> Result<Block, ReadError> {
+        let (first, _) = self.expected;
+        let block = self.active.block_at(first, &mut self.window)?;
+        if block.before() != self.before {
+            return Err(ReadError::Damaged { seq: first, damage: Damage::Chain });
+        }
+        self.before = block.hash();
+        self.after = Seq(block.last().0 + 1);
+        // Whoever follows what was on its way meets no parts.
+        self.parts = if self.keys.is_some() { parts(block.bytes().len()) } else { 1 };
+        self.pass(0);
+        Ok(block)
     }
 
     fn pass(&mut self, part: u16) {
@@ -262,66 +222,6 @@ fn unexpected(found: (Seq, u16), expected: (Seq, u16)) -> ReadError {
         part => Damage::PartMissing(part),
     };
     ReadError::Damaged { seq: expected.0, damage }
-}
-
-/// Number of values that a block of `length` bytes is cut into.
-pub(crate) fn parts(length: usize) -> u16 {
-    u16::try_from(length.div_ceil(PART_BYTES)).expect("a block of 16 MiB has 342 parts")
-}
-
-fn key(first: Seq, part: u16) -> [u8; 10] {
-    let mut key = [0; 10];
-    key[..8].copy_from_slice(&first.0.to_be_bytes());
-    key[8..].copy_from_slice(&part.to_be_bytes());
-    key
-}
-
-/// Takes a key apart; `near` is the position to blame when it is not one of ours.
-fn read_key(key: &[u8], near: Seq) -> Result<(Seq, u16), ReadError> {
-    let stray = ReadError::Damaged { seq: near, damage: Damage::StrayKey };
-    let (first, part) = key.split_first_chunk::<8>().ok_or(stray)?;
-    match part {
-        [high, low] => Ok((Seq(u64::from_be_bytes(*first)), u16::from_be_bytes([*high, *low]))),
-        _ => Err(ReadError::Damaged { seq: near, damage: Damage::StrayKey }),
-    }
-}
-
-/// A block as the values of the store.
-fn values(first: Seq, block: &[u8]) -> impl Iterator<Item = ([u8; 10], Vec<u8>)> + '_ {
-    (0u16..).zip(block.chunks(PART_BYTES)).map(move |(part, piece)| {
-        let value = if part == 0 { piece.to_vec() } else { write_part(first, part, piece) };
-        (key(first, part), value)
-    })
-}
-
-fn write_part(first: Seq, part: u16, piece: &[u8]) -> Vec<u8> {
-    let mut value = Vec::with_capacity(PART_HEADER_BYTES + piece.len());
-    value.extend_from_slice(&PART_MAGIC);
-    value.extend_from_slice(&first.0.to_le_bytes());
-    value.extend_from_slice(&part.to_le_bytes());
-    value.extend_from_slice(&crc32fast::hash(piece).to_le_bytes());
-    value.extend_from_slice(piece);
-    value
-}
-
-fn read_part(value: &[u8], first: Seq, part: u16) -> Result<&[u8], Damage> {
-    let (header, piece) =
-        value.split_first_chunk::<PART_HEADER_BYTES>().ok_or(Damage::PartMissing(part))?;
-    let expected = write_part(first, part, &[]);
-    if header[..14] != expected[..14] {
-        return Err(Damage::Header("a part belongs to another block"));
-    }
-    Ok(piece)
-}
-
-/// sled has no error of its own for a lock that somebody else holds.
-fn is_locked(error: &sled::Error) -> bool {
-    matches!(error, sled::Error::Io(io) if io.to_string().contains("could not acquire lock"))
-}
-
-/// Whether sled failed for want of space.
-pub(crate) fn is_full(error: &sled::Error) -> bool {
-    matches!(error, sled::Error::Io(io) if is_full_disk(io))
 }
 
 /// Whether the file system failed for want of space.

@@ -16,6 +16,7 @@ use domain::{Envelope, Seq};
 
 use crate::damage::Damage;
 use crate::frame::{self, Frame};
+use crate::reader::ReadError;
 use crate::record::Record;
 
 /// Largest block in bytes.
@@ -157,7 +158,10 @@ impl Block {
         }
         let last = announced.last;
         let end = announced.length - HASH_BYTES;
-        let mut frames = Vec::new();
+        // As many as there can be, whatever the header says.
+        let most = announced.length / frame::HEADER_BYTES;
+        let count = usize::try_from(last.0 - first.0 + 1).unwrap_or(most);
+        let mut frames = Vec::with_capacity(count.min(most));
         let mut start = HEADER_BYTES;
         for seq in first.0..=last.0 {
             let named = |damage| (Seq(seq), damage);
@@ -188,6 +192,15 @@ impl Block {
             Some(damaged) => Err(damaged),
             None => Ok(()),
         }
+    }
+
+    /// The block, unless `seq` comes after it: then what should follow is missing.
+    pub(crate) fn reaching(self, seq: Seq) -> Result<Self, ReadError> {
+        if self.last >= seq {
+            return Ok(self);
+        }
+        let seq = Seq(self.last.0 + 1);
+        Err(ReadError::Damaged { seq, damage: Damage::Missing })
     }
 
     /// Position of the first event.

@@ -22,6 +22,7 @@ use crate::damage::Damage;
 use crate::log::OpenError;
 use crate::reader::ReadError;
 use crate::sealed::{self, HEADER_BYTES, MARK_BYTES, SealError, Sealed, Window};
+use crate::spare::{self, Spare};
 use crate::streams::Streams;
 
 /// The file grows by this much at once, so that a sync has no length to write down.
@@ -82,14 +83,26 @@ pub(crate) enum AppendFault {
 }
 
 impl Journal {
-    /// Begins the journal of a volume.
-    pub(crate) fn create(path: &Path, start: Start) -> io::Result<Self> {
-        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
-        file.write_all_at(&sealed::header(start), 0)?;
+    /// Begins the journal of a volume, in the spare file if it is made.
+    pub(crate) fn create(path: &Path, start: Start, spare: Option<&mut Spare>) -> io::Result<Self> {
         let end = End::of_none(start);
-        let mut journal = Self { file, path: path.into(), reserved: end.offset, end };
-        journal.reserve(RESERVE_BYTES)?;
-        journal.file.sync_all()?;
+        let (file, reserved) = match spare.and_then(Spare::take) {
+            Some((file, made, bytes)) => {
+                file.write_all_at(&sealed::header(start), 0)?;
+                file.sync_all()?;
+                std::fs::rename(made, path)?;
+                (file, bytes)
+            }
+            None => {
+                let mut new = File::options();
+                let file = new.read(true).write(true).create(true).truncate(true).open(path)?;
+                file.write_all_at(&sealed::header(start), 0)?;
+                spare::write_zeros(&file, end.offset, RESERVE_BYTES)?;
+                file.sync_all()?;
+                (file, RESERVE_BYTES)
+            }
+        };
+        let journal = Self { file, path: path.into(), reserved, end };
         // The name of the new file is durable only once its folder is.
         sync_folder(path.parent().unwrap_or(path))?;
         Ok(journal)
@@ -129,17 +142,21 @@ impl Journal {
     /// Writes the blocks of one commit; they are durable when this returns.
     pub(crate) fn append(&mut self, blocks: &[(Seq, Vec<u8>)]) -> Result<(), AppendFault> {
         let mut end = self.end.clone_without_marks();
-        let bytes: usize = blocks.iter().map(|(_, bytes)| bytes.len()).sum();
-        let mut all = Vec::with_capacity(bytes);
-        for (_, bytes) in blocks {
-            all.extend_from_slice(bytes);
-        }
+        let mut together = Vec::new();
+        let all = match blocks {
+            [(_, bytes)] => bytes,
+            blocks => {
+                together.reserve_exact(blocks.iter().map(|(_, bytes)| bytes.len()).sum());
+                blocks.iter().for_each(|(_, bytes)| together.extend_from_slice(bytes));
+                &together
+            }
+        };
         let needed = end.offset + all.len() as u64;
         if needed > self.reserved {
             // Without the reserve it is only slower.
             let _ = self.reserve(RESERVE_BYTES.max(needed - self.reserved));
         }
-        self.file.write_all_at(&all, end.offset).map_err(AppendFault::Write)?;
+        self.file.write_all_at(all, end.offset).map_err(AppendFault::Write)?;
         self.reserved = self.reserved.max(needed);
         self.file.sync_data().map_err(AppendFault::Sync)?;
         for (first, bytes) in blocks {
@@ -173,6 +190,16 @@ impl Journal {
         Ok(scan(&file, path, block)?.map(|end| Sealed::of(file, path, end)))
     }
 
+    /// The same of the file that a writer has open; it may be writing.
+    pub(crate) fn read_open(file: &File, path: &Path) -> Result<Option<Sealed>, ReadError> {
+        let Some(end) = scan(file, path, |_| Ok::<_, ReadError>(()))? else { return Ok(None) };
+        Ok(Some(Sealed::of(file.try_clone()?, path, end)))
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The journal as it is now, to be read.
     pub(crate) fn image(&self) -> io::Result<Sealed> {
         Ok(Sealed::of(self.file.try_clone()?, &self.path, self.end.clone()))
@@ -187,14 +214,9 @@ impl Journal {
     }
 
     fn reserve(&mut self, more: u64) -> io::Result<()> {
-        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         let until = self.reserved + more;
-        while self.reserved < until {
-            let piece =
-                ZEROS.len().min(usize::try_from(until - self.reserved).unwrap_or(usize::MAX));
-            self.file.write_all_at(&ZEROS[..piece], self.reserved)?;
-            self.reserved += piece as u64;
-        }
+        spare::write_zeros(&self.file, self.reserved, until)?;
+        self.reserved = until;
         Ok(())
     }
 }
@@ -209,11 +231,11 @@ impl End {
 }
 
 /// Walks the blocks of a journal, commit by commit. `None` when nothing was ever written to it.
-fn scan(
+fn scan<E: From<ReadError>>(
     file: &File,
     path: &Path,
-    mut block: impl FnMut(&Block) -> Result<(), OpenError>,
-) -> Result<Option<End>, OpenError> {
+    mut block: impl FnMut(&Block) -> Result<(), E>,
+) -> Result<Option<End>, E> {
     let length = file.metadata().map_err(ReadError::Io)?.len();
     let start = match sealed::read_start(file) {
         Ok(start) => start,

@@ -3,8 +3,9 @@
 //!
 //! [`Log`] is the one writer, [`Reader`] a cheap clone that sees only what is durable. How bytes lie
 //! is drawn in `schema/log.md` and written by `frame` (an event), `block` (a commit), `journal`,
-//! `active` and `sealed` (a volume) and `volumes` (all of them). A stretch of the log as one file is a [`history`].
+//! `store` and `sealed` (a volume) and `volumes` (all of them). A stretch of the log as one file is a [`history`].
 
+mod ahead;
 mod log;
 mod reader;
 
@@ -15,6 +16,7 @@ mod streams;
 mod active;
 mod block;
 mod damage;
+mod filler;
 mod frame;
 mod identity;
 mod journal;
@@ -22,6 +24,9 @@ mod lock;
 mod mark;
 mod sealed;
 mod signal;
+mod spare;
+mod store;
+mod sync;
 mod volumes;
 
 pub mod backup;
@@ -35,7 +40,7 @@ pub mod fuzzing;
 
 pub use damage::Damage;
 pub use identity::LogId;
-pub use log::{AppendError, Healed, Limits, Log, OpenError, Step};
+pub use log::{AppendError, Limits, Log, OpenError, Step};
 pub use reader::{Events, Picked, ReadError, Reader, Records, Verified};
 pub use record::{CommandId, NotACommandId, Record, Stream};
 pub use schema::{EncodeError, Schema, decode, encode};

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use domain::{Event, Seq, Timestamp};
 
-use crate::active::{Active, Start, is_full, is_full_disk};
+use crate::active::{Active, Start, is_full_disk};
 use crate::block::{BLOCK_MOST, Draft, OVERHEAD};
 use crate::frame;
 use crate::identity::LogId;
@@ -22,6 +22,8 @@ use crate::record::{CommandId, Record, Stream};
 use crate::schema::{self, EncodeError};
 use crate::sealed::SealError;
 use crate::signal::Signal;
+use crate::spare::Spare;
+use crate::store::is_full;
 use crate::streams::{Placed, Streams};
 use crate::volumes::{self, Found, Opened, Volume, Volumes, store_name};
 
@@ -177,14 +179,8 @@ impl Default for Limits {
     }
 }
 
-/// What became of an append that found the disk full.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Healed {
-    /// It is not in the log; it may be tried again.
-    Lost,
-    /// It is in the log and durable, at these positions.
-    Kept(Range<Seq>),
-}
+/// Largest file that is written ahead for the next volume.
+const SPARE_MOST: u64 = 64 * 1024 * 1024;
 
 /// The writer. There is one per log; a lock keeps other processes out.
 pub struct Log {
@@ -196,6 +192,8 @@ pub struct Log {
     active: Option<Arc<Active>>,
     streams: Streams,
     mark: Mark,
+    /// Where the next journal goes, once the volume is half full.
+    spare: Option<Spare>,
     durable: Arc<Signal>,
     standing: Standing,
     /// Whether it waits for space, for whoever reads.
@@ -207,8 +205,8 @@ pub struct Log {
 /// Whether the writer takes anything.
 enum Standing {
     Ready,
-    /// The disk was full when this was to be committed.
-    Waiting(Box<Batch>),
+    /// The disk was full.
+    Waiting,
     Stopped,
 }
 
@@ -263,6 +261,7 @@ impl Log {
             active: Some(active),
             streams,
             mark,
+            spare: None,
             durable,
             standing: Standing::Ready,
             waits,
@@ -327,7 +326,7 @@ impl Log {
     ) -> Result<Range<Seq>, AppendError> {
         match self.standing {
             Standing::Ready => {}
-            Standing::Waiting(_) => return Err(AppendError::Waiting),
+            Standing::Waiting => return Err(AppendError::Waiting),
             Standing::Stopped => return Err(AppendError::Stopped),
         }
         for (stream, expected) in expected.iter().copied() {
@@ -339,21 +338,18 @@ impl Log {
         self.refuse_repeated(steps)?;
         self.standing = Standing::Stopped;
         let first = self.last().0.checked_add(1).map(Seq).ok_or(AppendError::Full)?;
-        let mut batch = Batch::build(steps, first, self.journal.end().head, &self.streams)?;
+        let batch = Batch::build(steps, first, self.journal.end().head, &self.streams)?;
         if batch.blocks.is_empty() {
             self.standing = Standing::Ready;
             return Ok(first..first);
         }
-        match self.commit(&mut batch) {
-            Ok(()) => self.settle(batch),
-            Err(error) => {
-                if let AppendError::DiskFull(_) = error {
-                    self.standing = Standing::Waiting(Box::new(batch));
-                    self.waits.store(true, Ordering::Relaxed);
-                }
-                Err(error)
-            }
+        let committed = self.commit(batch);
+        if let Err(AppendError::DiskFull(_)) = committed {
+            self.standing = Standing::Waiting;
+            self.waits.store(true, Ordering::Relaxed);
         }
+        committed?;
+        Ok(first..Seq(self.last().0 + 1))
     }
 
     fn refuse_repeated(&self, steps: &[Step<'_>]) -> Result<(), AppendError> {
@@ -376,7 +372,10 @@ impl Log {
         self.journal.end().last
     }
 
-    fn commit(&mut self, batch: &mut Batch) -> Result<(), AppendError> {
+    fn commit(&mut self, batch: Batch) -> Result<(), AppendError> {
+        // Before anything is written: what is in the journal will be in the store.
+        let active = self.active.as_ref().expect("a log without its store is waiting or stopped");
+        active.wait_for_room().map_err(AppendError::of_store)?;
         let end = self.journal.end();
         let events = end.last.0 + 1 - end.start.first.0;
         if events >= self.limits.volume_events || end.offset >= self.limits.volume_bytes {
@@ -388,18 +387,16 @@ impl Log {
             // A disk that did not confirm may have dropped what it was given: never tried again.
             AppendFault::Sync(error) => AppendError::Sync(error),
         })?;
-        batch.is_durable = true;
-        let active = self.active.as_ref().expect("a log without its store is waiting or stopped");
-        active.put(&batch.blocks).map_err(AppendError::of_store)
-    }
-
-    /// Tells that a batch is durable.
-    fn settle(&mut self, batch: Batch) -> Result<Range<Seq>, AppendError> {
-        let end = self.journal.end();
+        let active = self.active.as_ref().expect("a volume that was begun has one");
+        active.push(batch.blocks);
         self.streams.advance(batch.placed);
         for (command, seq) in batch.commands {
             self.streams.take(command, seq);
         }
+        if self.spare.is_none() && self.journal.end().offset >= self.limits.volume_bytes / 2 {
+            self.spare = Some(Spare::begin(&self.dir, self.limits.volume_bytes.min(SPARE_MOST)));
+        }
+        let end = self.journal.end();
         match self.mark.set(end.last, &end.head) {
             // It may lag behind, and the batch is durable.
             Err(error) if !is_full_disk(&error) => return Err(AppendError::Sync(error)),
@@ -407,7 +404,7 @@ impl Log {
         }
         self.standing = Standing::Ready;
         self.durable.set(end.last);
-        Ok(batch.first..Seq(end.last.0 + 1))
+        Ok(())
     }
 
     /// Begins the next volume, and seals the full one beside the writer's work.
@@ -415,11 +412,15 @@ impl Log {
         let end = self.journal.end();
         let start =
             Start { identity: end.start.identity, first: Seq(end.last.0 + 1), before: end.head };
-        let (journal, active) = volumes::begin(&self.dir, start).map_err(|error| match error {
-            OpenError::Io { source, .. } if is_full_disk(&source) => AppendError::DiskFull(source),
-            OpenError::Store(error) => AppendError::of_store(error),
-            error => AppendError::Volume(error),
-        })?;
+        let (journal, active) =
+            volumes::begin(&self.dir, start, self.spare.as_mut()).map_err(|error| match error {
+                OpenError::Io { source, .. } if is_full_disk(&source) => {
+                    AppendError::DiskFull(source)
+                }
+                OpenError::Store(error) => AppendError::of_store(error),
+                error => AppendError::Volume(error),
+            })?;
+        self.spare.take_if(|spare| spare.is_gone());
         self.volumes.put(Volume::Active(Arc::clone(&active)));
         let journal = std::mem::replace(&mut self.journal, journal);
         let Some(full) = self.active.replace(active) else { return Ok(()) };
@@ -433,37 +434,44 @@ impl Log {
         Ok(())
     }
 
-    /// Goes on after the disk was full, and tells what became of the append.
+    /// Goes on after the disk was full. The append that found it full is not in the log, and may be
+    /// made again.
     ///
     /// # Errors
-    /// [`AppendError::DiskFull`] while there is no space; anything else is final.
-    pub fn heal(&mut self) -> Result<Healed, AppendError> {
-        let standing = std::mem::replace(&mut self.standing, Standing::Stopped);
-        let Standing::Waiting(batch) = standing else { return Err(AppendError::Stopped) };
-        if !batch.is_durable {
-            // Nothing of it counts, and it may be written again over what was left of it.
-            self.standing = Standing::Ready;
-            self.waits.store(false, Ordering::Relaxed);
-            return Ok(Healed::Lost);
+    /// [`AppendError::DiskFull`] and [`AppendError::Waiting`] while there is no space; anything else is
+    /// final.
+    pub fn heal(&mut self) -> Result<(), AppendError> {
+        match self.standing {
+            Standing::Ready => return Ok(()),
+            Standing::Waiting => {}
+            Standing::Stopped => return Err(AppendError::Stopped),
         }
-        // A store that failed once refuses all work until it is opened anew.
+        let is_whole = self.active.as_ref().is_some_and(|active| active.wait_for_room().is_ok());
+        if !is_whole {
+            self.reopen_store()?;
+        }
+        self.standing = Standing::Ready;
+        self.waits.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Opens the store anew: one that failed once refuses all work until then.
+    fn reopen_store(&mut self) -> Result<(), AppendError> {
         drop(self.active.take());
         let store = self.dir.join(store_name(self.journal.end().start.first));
         match self.volumes.reopen(&store, &self.journal) {
             Ok(active) => self.active = Some(active),
             Err(OpenError::Store(error)) if is_full(&error) => {
-                self.standing = Standing::Waiting(batch);
                 return Err(AppendError::of_store(error));
             }
             // Somebody still reads from the store that was given up.
-            Err(OpenError::InUse) => {
-                self.standing = Standing::Waiting(batch);
-                return Err(AppendError::Waiting);
+            Err(OpenError::InUse) => return Err(AppendError::Waiting),
+            Err(error) => {
+                self.standing = Standing::Stopped;
+                return Err(AppendError::Volume(error));
             }
-            Err(error) => return Err(AppendError::Volume(error)),
         }
-        self.waits.store(false, Ordering::Relaxed);
-        Ok(Healed::Kept(self.settle(*batch)?))
+        Ok(())
     }
 
     /// Calls `hook` with the last durable position after each append; see [`Signal::on_change`].
@@ -495,9 +503,6 @@ fn whole(dir: &Path) -> Result<Option<Found>, OpenError> {
 /// Blocks ready to be committed together.
 struct Batch {
     blocks: Vec<(Seq, Vec<u8>)>,
-    first: Seq,
-    /// Whether the journal holds it.
-    is_durable: bool,
     placed: Placed,
     commands: Vec<(CommandId, Seq)>,
 }
@@ -561,7 +566,7 @@ impl Batch {
         if !draft.is_empty() {
             close(draft, &mut blocks);
         }
-        Ok(Self { blocks, first, is_durable: false, placed: ahead.placed(), commands })
+        Ok(Self { blocks, placed: ahead.placed(), commands })
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use domain::{Envelope, Seq};
 
+use crate::ahead::Ahead;
 use crate::block::Block;
 use crate::damage::Damage;
 use crate::identity::LogId;
@@ -174,19 +175,18 @@ impl Reader {
             bytes: 0,
             head: self.identity.chain_start(),
         };
-        for volume in self.volumes.all() {
+        let mut volumes = self.volumes.all().into_iter().peekable();
+        while let Some(volume) = volumes.next() {
             if verified.events >= durable.0 {
                 break;
             }
             verified.volumes += 1;
             match &volume {
                 Volume::Active(active) => {
-                    for block in active.walk() {
-                        let block = block?;
-                        if block.first() > durable {
-                            break;
-                        }
-                        verified.take(&block)?;
+                    // A full one may not be sealed yet.
+                    let last = volumes.peek().map_or(durable, |next| Seq(next.start().first.0 - 1));
+                    for block in active.walk(last.min(durable)) {
+                        verified.take(&block?)?;
                     }
                 }
                 Volume::Sealed(sealed) => {
@@ -246,42 +246,88 @@ impl Verified {
 struct Cursor {
     reader: Reader,
     block: Option<Block>,
+    /// Last event and hash of the block read last.
+    before: Option<(Seq, [u8; 32])>,
     window: Window,
     /// First event of the volume that the window is of.
     volume: Option<Seq>,
+    /// Blocks that followed each other until now.
+    in_order: u32,
+    ahead: Option<Ahead>,
+    /// Whether it is the one who reads ahead.
+    is_alone: bool,
 }
+
+/// Whoever has read so many blocks in order is likely to go on.
+const LIKELY: u32 = 64;
 
 impl Cursor {
     fn new(reader: Reader) -> Self {
-        Self { reader, block: None, window: Window::default(), volume: None }
+        let (window, volume) = (Window::default(), None);
+        Self {
+            reader,
+            block: None,
+            before: None,
+            window,
+            volume,
+            in_order: 0,
+            ahead: None,
+            is_alone: false,
+        }
     }
 
     /// The block that holds `seq`, which must be durable.
     fn block(&mut self, seq: Seq) -> Result<&Block, ReadError> {
         let block = match self.block.take() {
             Some(block) if (block.first()..=block.last()).contains(&seq) => block,
-            before => {
-                let missing = ReadError::Damaged { seq, damage: Damage::Missing };
-                let volume = self.reader.volumes.of(seq).ok_or(missing)?;
-                let start = volume.start();
-                if self.volume.replace(start.first) != Some(start.first) {
-                    self.window.clear();
-                }
-                let block = volume.block_at(seq, &mut self.window)?;
-                let chained = match before {
-                    Some(before) if before.last().0 + 1 == block.first().0 => {
-                        block.before() == before.hash()
-                    }
-                    _ => block.first() != start.first || block.before() == start.before,
+            _ => {
+                let before = self.before.filter(|(last, _)| last.0 + 1 == seq.0);
+                let is_next = before.is_some();
+                self.in_order = if is_next { self.in_order.saturating_add(1) } else { 0 };
+                let block = match self.read_ahead(seq) {
+                    Some(block) => block,
+                    None => self.read(seq)?,
                 };
-                if !chained {
-                    let seq = block.first();
+                // Whoever read it has compared it with the volume that it begins.
+                if before.is_some_and(|(_, hash)| block.first() == seq && block.before() != hash) {
                     return Err(ReadError::Damaged { seq, damage: Damage::Chain });
                 }
+                self.before = Some((block.last(), block.hash()));
                 block
             }
         };
         Ok(self.block.insert(block))
+    }
+
+    /// The block that holds `seq`, if it was read ahead. What could not be is read again, to say why.
+    fn read_ahead(&mut self, seq: Seq) -> Option<Block> {
+        if self.is_alone || self.in_order < LIKELY {
+            self.ahead = None;
+            return None;
+        }
+        if self.in_order == LIKELY {
+            let last = self.reader.durable();
+            self.ahead = Ahead::begin(Blocks::alone(self.reader.clone(), seq, last));
+        }
+        let block = self.ahead.as_mut()?.next(seq).and_then(Result::ok);
+        if block.is_none() {
+            (self.ahead, self.in_order) = (None, 0);
+        }
+        block
+    }
+
+    fn read(&mut self, seq: Seq) -> Result<Block, ReadError> {
+        let missing = ReadError::Damaged { seq, damage: Damage::Missing };
+        let volume = self.reader.volumes.of(seq).ok_or(missing)?;
+        let start = volume.start();
+        if self.volume.replace(start.first) != Some(start.first) {
+            self.window.clear();
+        }
+        let block = volume.block_at(seq, &mut self.window)?;
+        if block.first() == start.first && block.before() != start.before {
+            return Err(ReadError::Damaged { seq: start.first, damage: Damage::Chain });
+        }
+        Ok(block)
     }
 
     fn envelope(&mut self, seq: Seq) -> Result<Envelope, ReadError> {
@@ -348,6 +394,15 @@ pub(crate) struct Blocks {
     durable: Seq,
 }
 
+impl Blocks {
+    /// Blocks from `next` to the one that ends with `durable`, with nobody who reads ahead.
+    fn alone(reader: Reader, next: Seq, durable: Seq) -> Self {
+        let mut cursor = Cursor::new(reader);
+        cursor.is_alone = true;
+        Self { cursor, next, durable }
+    }
+}
+
 impl Iterator for Blocks {
     type Item = Result<Block, ReadError>;
 
@@ -358,7 +413,7 @@ impl Iterator for Blocks {
         let read = self.cursor.block(self.next).map(Block::last);
         let block = read.map(|last| {
             self.next = Seq(last.0 + 1);
-            self.cursor.block.clone().expect("it was read just now")
+            self.cursor.block.take().expect("it was read just now")
         });
         if block.is_err() {
             self.durable = Seq(0);

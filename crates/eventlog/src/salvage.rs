@@ -1,5 +1,6 @@
 //! Gets everything out of a damaged log that is still there: it trusts neither sled nor the order of
-//! anything, reads the files byte by byte, and keeps what proves itself. It changes nothing.
+//! anything, reads the files byte by byte and around what the disk cannot read, and keeps what proves
+//! itself. It changes nothing.
 //!
 //! First come whole blocks, which their own hash proves and the chain puts in order. What is missing
 //! between them is looked for event by event, by the checksum of each frame; that is proof against
@@ -7,14 +8,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::File;
 use std::io::{self, Write};
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use domain::Seq;
 
-use crate::active::{PART_BYTES, PART_HEADER_BYTES, PART_MAGIC};
 use crate::block::{self, Block};
 use crate::frame::{self, HEADER_BYTES};
 use crate::history::{Header, WriteError, write_history};
@@ -22,10 +21,11 @@ use crate::lock::Lock;
 use crate::log::OpenError;
 use crate::mark::Mark;
 use crate::record::Record;
-use crate::sealed::read_up_to;
+use crate::store::{PART_BYTES, PART_HEADER_BYTES, PART_MAGIC};
 
-/// Bytes looked through at once; what begins in them may reach further.
-const PIECE_BYTES: usize = 16 * 1024 * 1024;
+mod source;
+
+use self::source::Source;
 
 /// Why nothing could be salvaged.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,8 @@ pub struct Salvaged {
     pub by_checksum: u64,
     /// Positions that are lost between events that came out.
     pub holes: Vec<RangeInclusive<Seq>>,
+    /// Files and the bytes of them that the disk cannot read.
+    pub unreadable: Vec<(PathBuf, Range<u64>)>,
     /// How the log ends.
     pub end: End,
 }
@@ -95,6 +97,10 @@ impl fmt::Display for Salvaged {
         if self.by_checksum > 0 {
             write!(f, ", {} of them from damaged blocks, by their checksum", self.by_checksum)?;
         }
+        for (path, bytes) in &self.unreadable {
+            let (path, first, last) = (path.display(), bytes.start, bytes.end - 1);
+            write!(f, "\nthe disk cannot read bytes {first} to {last} of {path}")?;
+        }
         for hole in &self.holes {
             let (first, last) = (hole.start(), hole.end());
             if first == last {
@@ -132,14 +138,12 @@ pub fn salvage(dir: &Path, out: impl Write) -> Result<Salvaged, SalvageError> {
     let mark = Mark::peek(dir);
     let mut sources = Vec::new();
     for path in files(dir)? {
-        let file = File::open(&path)
-            .map_err(|source| SalvageError::Read { path: path.clone(), source })?;
-        sources.push(Source { file, path });
+        let opened = Source::open(&path);
+        sources.push(opened.map_err(|source| SalvageError::Read { path, source })?);
     }
     let mut found = Found::default();
     for (number, source) in sources.iter().enumerate() {
-        let read = found.look_through(number, source);
-        read.map_err(|error| SalvageError::Read { path: source.path.clone(), source: error })?;
+        found.look_through(number, source);
     }
     let chosen = found.choose(mark.map(|(_, hash)| hash));
     let last = chosen.last_key_value().map_or(Seq(0), |(_, place)| place.last);
@@ -156,8 +160,7 @@ pub fn salvage(dir: &Path, out: impl Write) -> Result<Salvaged, SalvageError> {
     let mut singles: BTreeMap<Seq, Record> = BTreeMap::new();
     if !missing.0.is_empty() {
         for source in &sources {
-            let read = single_events(source, &missing, &mut singles);
-            read.map_err(|error| SalvageError::Read { path: source.path.clone(), source: error })?;
+            single_events(source, &missing, &mut singles);
         }
     }
     let last = last.max(singles.keys().next_back().copied().unwrap_or(Seq(0)));
@@ -172,7 +175,11 @@ pub fn salvage(dir: &Path, out: impl Write) -> Result<Salvaged, SalvageError> {
     let by_checksum = singles.len() as u64;
     let records = in_order(&sources, &chosen, singles);
     let events = write_history(out, &Header::default(), records)?;
-    Ok(Salvaged { events, by_checksum, holes, end })
+    let unreadable = sources
+        .iter()
+        .flat_map(|source| source.lost().into_iter().map(|bytes| (source.path().to_owned(), bytes)))
+        .collect();
+    Ok(Salvaged { events, by_checksum, holes, unreadable, end })
 }
 
 /// The files that blocks may lie in, oldest volume first.
@@ -188,11 +195,6 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
     }
     files.sort();
     Ok(files)
-}
-
-struct Source {
-    file: File,
-    path: PathBuf,
 }
 
 /// Where an intact block lies.
@@ -217,10 +219,10 @@ struct Found {
 }
 
 impl Found {
-    fn look_through(&mut self, number: usize, source: &Source) -> io::Result<()> {
+    fn look_through(&mut self, number: usize, source: &Source) {
         let mut heads = Vec::new();
         let mut parts: BTreeMap<(Seq, u16), Vec<u64>> = BTreeMap::new();
-        in_pieces(&source.file, block::HEADER_BYTES, |offset, piece, own| {
+        source.in_pieces(block::HEADER_BYTES, |offset, piece, own| {
             for at in 0..own {
                 match piece[at..].first_chunk::<4>() {
                     Some(&block::MAGIC) => heads.push(offset + at as u64),
@@ -232,17 +234,17 @@ impl Found {
                     _ => {}
                 }
             }
-        })?;
+        });
         // A text in an event may look like a block; what is inside a whole one is none.
         let mut whole_until = 0;
         for offset in heads {
             if offset < whole_until {
                 continue;
             }
-            let header = read_up_to(&source.file, offset, block::HEADER_BYTES)?;
+            let header = source.read(offset, block::HEADER_BYTES);
             let Ok(announced) = block::announced(&header) else { continue };
             let (first, length) = (announced.first, announced.length);
-            let whole = read_up_to(&source.file, offset, length)?;
+            let whole = source.read(offset, length);
             let place = |parts: Vec<u64>, block: &Block| Place {
                 source: number,
                 parts,
@@ -262,7 +264,7 @@ impl Found {
                 // The latest writing of a part is the likeliest to fit.
                 offsets.extend(known.and_then(|known| known.last()));
             }
-            let put_together = gather(&source.file, &offsets, length)?;
+            let put_together = source.gather(&offsets, length);
             match Block::check(put_together, first) {
                 Ok(block) => self.add(first, place(offsets, &block)),
                 Err(_) => {
@@ -270,7 +272,6 @@ impl Found {
                 }
             }
         }
-        Ok(())
     }
 
     fn add(&mut self, first: Seq, place: Place) {
@@ -319,28 +320,10 @@ fn part_at(bytes: &[u8]) -> Option<(Seq, u16)> {
     Some((Seq(u64::from_le_bytes(first)), u16::from_le_bytes([header[12], header[13]])))
 }
 
-/// The bytes of a block from its parts, as far as they are there.
-fn gather(file: &File, offsets: &[u64], length: usize) -> io::Result<Vec<u8>> {
-    if let [offset] = offsets {
-        return read_up_to(file, *offset, length);
-    }
-    let mut bytes = Vec::with_capacity(length);
-    for (part, offset) in offsets.iter().enumerate() {
-        let skip = if part == 0 { 0 } else { PART_HEADER_BYTES as u64 };
-        let wanted = PART_BYTES.min(length.saturating_sub(bytes.len()));
-        bytes.extend(read_up_to(file, offset + skip, wanted)?);
-    }
-    Ok(bytes)
-}
-
 /// Looks for frames of missing events anywhere in a file.
-fn single_events(
-    source: &Source,
-    missing: &Holes,
-    singles: &mut BTreeMap<Seq, Record>,
-) -> io::Result<()> {
+fn single_events(source: &Source, missing: &Holes, singles: &mut BTreeMap<Seq, Record>) {
     let mut places = Vec::new();
-    in_pieces(&source.file, HEADER_BYTES, |offset, piece, own| {
+    source.in_pieces(HEADER_BYTES, |offset, piece, own| {
         for at in 0..own {
             let Some(header) = piece[at..].first_chunk::<HEADER_BYTES>() else { break };
             // Cheap tests first: nearly every byte fails them.
@@ -355,9 +338,9 @@ fn single_events(
                 places.push((offset + at as u64, length));
             }
         }
-    })?;
+    });
     for (offset, length) in places {
-        let bytes = read_up_to(&source.file, offset, length)?;
+        let bytes = source.read(offset, length);
         if let Ok((frame, [])) = frame::split(&bytes)
             && frame.check().is_ok()
             && let Ok(record) = frame.record()
@@ -365,7 +348,6 @@ fn single_events(
             singles.insert(record.seq, record);
         }
     }
-    Ok(())
 }
 
 /// All records that came out, by position.
@@ -394,14 +376,10 @@ fn in_order<'a>(
                 return Some(Ok(record));
             }
             let (first, place) = blocks.next()?;
-            let bytes = gather(&sources[place.source].file, &place.parts, place.length);
             // It was whole a moment ago; a disk that fails now is an error.
-            let block = bytes.and_then(|bytes| {
-                Block::check(bytes, *first).map_err(|(_, damage)| io::Error::other(damage))
-            });
-            match block {
+            match Block::check(sources[place.source].gather(&place.parts, place.length), *first) {
                 Ok(block) => open = Some((block, *first)),
-                Err(error) => return Some(Err(error)),
+                Err((_, damage)) => return Some(Err(io::Error::other(damage))),
             }
         }
     })
@@ -437,24 +415,4 @@ impl Holes {
         }
         left.0
     }
-}
-
-/// Shows a file piece by piece: the offset of a piece, the piece with `beyond` bytes of the next one,
-/// and how many bytes are its own.
-fn in_pieces(
-    file: &File,
-    beyond: usize,
-    mut look: impl FnMut(u64, &[u8], usize),
-) -> io::Result<()> {
-    let length = file.metadata()?.len();
-    let mut offset = 0;
-    while offset < length {
-        let piece = read_up_to(file, offset, PIECE_BYTES + beyond)?;
-        if piece.is_empty() {
-            break;
-        }
-        look(offset, &piece, piece.len().min(PIECE_BYTES));
-        offset += PIECE_BYTES as u64;
-    }
-    Ok(())
 }

@@ -2,10 +2,11 @@
 //! It carries no events; whoever wakes reads them from a [`crate::Reader`] or a view.
 
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::Seq;
+
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 type Hook = Box<dyn Fn(Seq) -> bool + Send>;
 
@@ -77,37 +78,5 @@ impl Signal {
 impl fmt::Debug for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Signal({})", self.position())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[test]
-    fn a_waiter_is_woken_and_a_timeout_is_kept() {
-        let signal = Arc::new(Signal::default());
-        assert_eq!(signal.wait_beyond(Seq(0), Duration::from_millis(5)), Seq(0));
-        let waiting = Arc::clone(&signal);
-        let waiter = std::thread::spawn(move || waiting.wait_beyond(Seq(0), Duration::MAX));
-        signal.set(Seq(3));
-        assert_eq!(waiter.join().unwrap(), Seq(3));
-    }
-
-    #[test]
-    fn a_hook_hears_every_change_until_it_says_no() {
-        let (sender, heard) = mpsc::channel();
-        let signal = Signal::default();
-        signal.on_change(move |seq| {
-            sender.send(seq).unwrap();
-            seq < Seq(2)
-        });
-        for seq in 1..5 {
-            signal.set(Seq(seq));
-        }
-        assert_eq!(heard.iter().collect::<Vec<_>>(), [Seq(1), Seq(2)]);
     }
 }

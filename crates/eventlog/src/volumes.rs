@@ -6,6 +6,7 @@
 //! volumes/<first, 20 digits>.sled   its store, which can be made anew from the journal
 //! volumes/<first, 20 digits>.vol    a sealed volume: a journal with a tail
 //! volumes/<first, 20 digits>.tmp    a copy of a volume that was not finished
+//! volumes/spare                     what the next journal will lie in
 //! ```
 
 use std::collections::BTreeMap;
@@ -23,6 +24,8 @@ use crate::journal::{self, Journal};
 use crate::log::OpenError;
 use crate::reader::ReadError;
 use crate::sealed::{SealError, Sealed, Window};
+use crate::spare::{self, Spare};
+use crate::store::{self, Store};
 use crate::streams::Streams;
 
 /// One volume. Cheap to clone.
@@ -43,18 +46,12 @@ impl Volume {
 
     /// The block that holds `seq`, or an error that names what is missing.
     pub(crate) fn block_at(&self, seq: Seq, window: &mut Window) -> Result<Block, ReadError> {
-        let missing = |seq| ReadError::Damaged { seq, damage: Damage::Missing };
         match self {
-            Self::Sealed(sealed) if seq > sealed.last() => Err(missing(seq)),
-            Self::Sealed(sealed) => sealed.block_at(seq, window),
-            Self::Active(active) => {
-                let first = active.first_of(seq)?.ok_or_else(|| missing(seq))?;
-                let block = active.block_from(first)?.ok_or_else(|| missing(first))?;
-                if block.last() < seq {
-                    return Err(missing(Seq(block.last().0 + 1)));
-                }
-                Ok(block)
+            Self::Sealed(sealed) if seq > sealed.last() => {
+                Err(ReadError::Damaged { seq, damage: Damage::Missing })
             }
+            Self::Sealed(sealed) => sealed.block_at(seq, window),
+            Self::Active(active) => active.block_at(seq, window),
         }
     }
 }
@@ -118,6 +115,7 @@ impl Volumes {
         let io = |what| move |source| OpenError::Io { what, source };
         std::fs::create_dir_all(dir).map_err(io("create the volumes of"))?;
         sync_folder(dir).map_err(io("sync a folder of"))?;
+        spare::remove(dir).map_err(io("remove a spare file of"))?;
         let found = find(dir)?;
         let newest = found.iter().rev().find(|(_, forms)| forms.is_any()).map(|(first, _)| *first);
         let volumes = Self { by_first: RwLock::default() };
@@ -176,7 +174,7 @@ impl Volumes {
                 let identity = at.identity.unwrap_or_else(|| LogId::draw(dir));
                 let before = if at.identity.is_some() { at.head } else { identity.chain_start() };
                 let start = Start { identity, first: Seq(at.last.0 + 1), before };
-                let (journal, active) = begin(dir, start)?;
+                let (journal, active) = begin(dir, start, None)?;
                 volumes.put(Volume::Active(Arc::clone(&active)));
                 (journal, active)
             }
@@ -186,7 +184,11 @@ impl Volumes {
 }
 
 /// Begins a volume; nothing of its name may be there.
-pub(crate) fn begin(dir: &Path, start: Start) -> Result<(Journal, Arc<Active>), OpenError> {
+pub(crate) fn begin(
+    dir: &Path,
+    start: Start,
+    spare: Option<&mut Spare>,
+) -> Result<(Journal, Arc<Active>), OpenError> {
     let io = |what| move |source| OpenError::Io { what, source };
     let (path, store) = (dir.join(journal_name(start.first)), dir.join(store_name(start.first)));
     // What an attempt on a full disk has left.
@@ -194,8 +196,8 @@ pub(crate) fn begin(dir: &Path, start: Start) -> Result<(Journal, Arc<Active>), 
         std::fs::remove_dir_all(&store).map_err(io("remove an empty store of"))?;
     }
     // A journal without its store is whole; a store without its journal proves nothing.
-    let journal = Journal::create(&path, start).map_err(io("begin a volume of"))?;
-    let active = Active::open(&store, start)?;
+    let journal = Journal::create(&path, start, spare).map_err(io("begin a volume of"))?;
+    let active = Active::new(&store, &journal, Store::open(&store)?)?;
     Ok((journal, Arc::new(active)))
 }
 
@@ -318,7 +320,7 @@ fn open_store(dir: &Path, journal: &Journal) -> Result<Active, OpenError> {
     // sled panics on some of what a power cut can leave, as it is never synced.
     let opened = catch_unwind(AssertUnwindSafe(|| in_line(dir, journal)));
     let refused = match opened {
-        Ok(Err(OpenError::Store(error))) => !active::is_full(&error),
+        Ok(Err(OpenError::Store(error))) => !store::is_full(&error),
         Ok(opened) => return opened,
         Err(_) => true,
     };
@@ -330,17 +332,17 @@ fn open_store(dir: &Path, journal: &Journal) -> Result<Active, OpenError> {
 }
 
 fn in_line(dir: &Path, journal: &Journal) -> Result<Active, OpenError> {
-    let active = Active::open(dir, journal.end().start)?;
+    let store = Store::open(dir)?;
     let mut values = 0;
     journal.blocks(|block| {
-        values += u64::from(active::parts(block.bytes().len()));
-        active.bring_in_line(block)
+        values += u64::from(store::parts(block.bytes().len()));
+        store.bring_in_line(block)
     })?;
-    if !active.cut_after(journal.end().last, values)? {
-        active.clear()?;
-        journal.blocks(|block| active.bring_in_line(block))?;
+    if !store.cut_after(journal.end().last, values)? {
+        store.clear()?;
+        journal.blocks(|block| store.bring_in_line(block))?;
     }
-    Ok(active)
+    Active::new(dir, journal, store)
 }
 
 fn follow(streams: &mut Streams, block: &Block) -> Result<(), OpenError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use api::{Receipt, Reused};
 use domain::{Effect, Event, Observation, Seq, Timestamp};
 use engine::Engine;
-use eventlog::{AppendError, CommandId, Healed, Log, Reader, Step};
+use eventlog::{AppendError, CommandId, Log, Reader, Step};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
@@ -126,10 +126,9 @@ impl Drive {
                 _ = self.stop.wait_for(|stop| *stop) => return Ok(false),
                 () = tokio::time::sleep(LOOK_FOR_SPACE) => {}
             }
-            appended = tokio::task::block_in_place(|| match self.log.heal() {
-                Ok(Healed::Kept(positions)) => Ok(positions),
-                Ok(Healed::Lost) => self.log.append(&steps),
-                Err(error) => Err(error),
+            appended = tokio::task::block_in_place(|| {
+                self.log.heal()?;
+                self.log.append(&steps)
             });
         }
         let positions = appended?;

@@ -6,11 +6,15 @@
 mod append;
 mod backup;
 mod damage;
+mod disk;
 mod encoding;
+mod faults;
 mod history;
 mod model;
+mod power;
 mod salvage;
 mod samples;
+mod signal;
 mod space;
 mod streams;
 mod volumes;

@@ -5,9 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::{Seq, Timestamp};
-use eventlog::{AppendError, Healed, Limits, Log, Step};
+use eventlog::{AppendError, Limits, Log, Step};
 
 use crate::append::{all, sized};
 
@@ -62,6 +63,43 @@ fn until_full(log: &mut Log, from: u64) -> (AppendError, u64) {
 }
 
 #[test]
+fn healing_while_the_disk_is_still_full_disturbs_nobody_who_reads() {
+    for round in 0..6u64 {
+        let disk = SmallDisk::mount(48);
+        let limits = Limits { volume_events: 40, volume_bytes: u64::MAX };
+        let (mut log, reader) = Log::open_with(&disk.path().join("log"), limits).unwrap();
+        let ballast = disk.fill(round * 400_000);
+        let (_, index) = until_full(&mut log, 0);
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert_eq!(all(&reader).len() as u64, index);
+                    assert_eq!(reader.verify().unwrap().events, index);
+                }
+            });
+            for _ in 0..5 {
+                let healed = log.heal();
+                if let Err(error) = healed {
+                    assert!(matches!(error, AppendError::DiskFull(_) | AppendError::Waiting));
+                } else {
+                    let again = log.append(&[Step::new(Timestamp(0), &[sized(20_000)])]);
+                    assert!(matches!(again, Err(AppendError::DiskFull(_))), "{again:?}");
+                }
+                assert!(reader.waits_for_space());
+            }
+            is_over.store(true, Ordering::Relaxed);
+            reading.join().unwrap();
+        });
+        fs::remove_file(&ballast).unwrap();
+        log.heal().unwrap();
+        assert!(!reader.waits_for_space());
+        log.append(&[Step::new(Timestamp(index), &[sized(30)])]).unwrap();
+        assert_eq!(reader.verify().unwrap().events, index + 1);
+    }
+}
+
+#[test]
 fn a_full_disk_is_an_error_that_heals_when_there_is_space() {
     // At 20 different fillings, so that it strikes in different places of the store.
     for round in 0..20u64 {
@@ -81,14 +119,9 @@ fn a_full_disk_is_an_error_that_heals_when_there_is_space() {
         assert_eq!(all(&reader).len() as u64, index);
 
         fs::remove_file(&ballast).unwrap();
-        let next = match log.heal().unwrap() {
-            Healed::Lost => index,
-            Healed::Kept(seqs) => {
-                assert_eq!(seqs, Seq(index + 1)..Seq(index + 2));
-                index + 1
-            }
-        };
-        log.append(&[Step::new(Timestamp(next), &[sized(30)])]).unwrap();
+        log.heal().unwrap();
+        log.append(&[Step::new(Timestamp(index), &[sized(30)])]).unwrap();
+        let next = index;
         let read = all(&reader);
         assert_eq!(read.len() as u64, next + 1);
         assert!(read.iter().enumerate().all(|(at, envelope)| envelope.at == Timestamp(at as u64)));
