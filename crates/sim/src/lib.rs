@@ -10,6 +10,7 @@ pub mod check;
 pub mod fault;
 pub mod rng;
 pub mod run;
+pub mod scenario;
 pub mod shrink;
 pub mod world;
 

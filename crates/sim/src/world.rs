@@ -149,6 +149,7 @@ impl World {
                 size,
                 range,
                 overlap,
+                content: _,
             } => {
                 let wanted = network::Wanted { track, attempt, assignment, size, range, overlap };
                 self.fetch(at, &wanted, &peer);
@@ -159,7 +160,8 @@ impl World {
             Effect::Examine { .. } | Effect::Publish { .. } | Effect::Discard { .. } => {
                 self.write(effect, at);
             }
-            Effect::Share { .. } => {}
+            // Nobody here describes the content of a file.
+            Effect::Share { .. } | Effect::BeginAt { .. } | Effect::MoveEnd { .. } => {}
         }
     }
 
