@@ -9,6 +9,7 @@ mod log;
 mod paste;
 mod progress;
 mod replay;
+mod sched;
 mod serve;
 mod simulate;
 mod soak;
@@ -59,6 +60,8 @@ enum Command {
         #[command(subcommand)]
         command: replay::Command,
     },
+    /// Let the scheduler fetch files in simulated worlds that files describe, and print what came of it
+    SchedSim(sched::Options),
     /// Look after the event log of a node that is not running
     Log {
         #[command(subcommand)]
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Replay { command } => replay::run(&command),
         Command::Log { command } => log::run(&command),
+        Command::SchedSim(options) => sched::run(&options),
         Command::Schema => {
             print!("{}", api::sdl());
             Ok(())
@@ -105,6 +109,7 @@ fn default_log(command: &Command) -> &'static str {
         | Command::Job { .. }
         | Command::Views { .. }
         | Command::Replay { .. }
+        | Command::SchedSim(_)
         | Command::Log { .. }
         | Command::Schema => "error",
     }

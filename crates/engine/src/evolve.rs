@@ -172,6 +172,7 @@ impl State {
                     started: false,
                     progress_at: at,
                     wait_until: at.plus_ms(self.run.policy.queue_wait_ms),
+                    is_extended: false,
                     next: range.start,
                     asked_at: at,
                     turn: Turn::Told,

@@ -224,15 +224,15 @@ fn assign(state: &State, key: TrackKey, track: &TrackJob, at: Timestamp) -> Opti
     })
 }
 
-/// Whether somebody else could be asked at once for what a queued assignment waits for.
-pub(crate) fn has_alternative(state: &State, queued: &Assignment, at: Timestamp) -> bool {
-    state.track(queued.track).is_some_and(|track| {
-        fitting(state, track).any(|(id, source, peer)| {
-            id != queued.source
-                && source.peer != queued.peer
-                && peer.is_none_or(|peer| peer.rest_until <= at)
+/// From when on somebody else could be asked for what a queued assignment waits for.
+pub(crate) fn alternative_at(state: &State, queued: &Assignment) -> Option<Timestamp> {
+    let track = state.track(queued.track)?;
+    fitting(state, track)
+        .filter(|(id, source, _)| *id != queued.source && source.peer != queued.peer)
+        .map(|(_, _, peer)| {
+            peer.map_or(Timestamp(0), |peer| peer.rest_until).max(track.gather_until)
         })
-    })
+        .min()
 }
 
 #[cfg(test)]

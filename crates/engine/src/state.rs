@@ -338,6 +338,8 @@ pub struct Assignment {
     pub progress_at: Timestamp,
     /// While queued: when other sources are looked for.
     pub wait_until: Timestamp,
+    /// Whether it was waited for longer than others would be, for want of others.
+    pub is_extended: bool,
     /// The first byte that has not come.
     pub next: u64,
     /// When it was last asked for something.

@@ -9,7 +9,7 @@ use domain::decision::{AttemptDropReason, ChunkRefusal, CutReason, DropReason};
 use domain::observation::{Observation, TransferEnd, TransferFault};
 use domain::{AssignmentId, ByteRange, Decision, Input, Timestamp, TrackKey};
 
-use crate::state::{Assignment, State, TrackPhase};
+use crate::state::{Assignment, State, TrackJob, TrackPhase};
 use crate::{peer, schedule, swarm};
 
 pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision> {
@@ -218,7 +218,10 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
         if !state.job(open.track.job).is_some_and(|job| job.is_working()) {
             return vec![cut(open.track, *id, CutReason::JobStopped)];
         }
-        if overdue_at(state, open) > at {
+        // Whoever was waited for for want of others is waited for no longer.
+        let is_replaced = is_starved(state, *id, open)
+            && schedule::alternative_at(state, open).is_some_and(|from| from <= at);
+        if overdue_at(state, open) > at && !is_replaced {
             continue;
         }
         if open.started {
@@ -227,7 +230,8 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
             let cut = cut(open.track, *id, CutReason::Stalled);
             return [cut, rested].into_iter().chain(dropped).collect();
         }
-        if swarm::of(state, open.track).is_none() && schedule::has_alternative(state, open, at) {
+        let has_alternative = schedule::alternative_at(state, open).is_some_and(|from| from <= at);
+        if swarm::of(state, open.track).is_none() && has_alternative {
             let fault = TransferFault::TimedOut("a slot".into());
             let (rested, dropped) = drop_or_rest(state, open, fault, at);
             let cut = cut(open.track, *id, CutReason::QueuedTooLong);
@@ -247,8 +251,29 @@ fn overdue_at(state: &State, open: &Assignment) -> Timestamp {
     }
 }
 
+/// Whether an assignment stands in a queue for want of others.
+fn is_starved(state: &State, id: AssignmentId, open: &Assignment) -> bool {
+    open.is_extended
+        && !open.started
+        && state.track(open.track).is_some_and(|it| it.phase == TrackPhase::Fetching(id))
+        && swarm::of(state, open.track).is_none()
+}
+
+/// Whether a track waits for a source that keeps it in its queue, for want of others.
+pub(crate) fn starves(state: &State, track: &TrackJob) -> bool {
+    let TrackPhase::Fetching(id) = track.phase else { return false };
+    state.transfers.open.get(&id).is_some_and(|open| is_starved(state, id, open))
+}
+
 pub(crate) fn wake(state: &State) -> Option<Timestamp> {
-    state.transfers.open.values().map(|open| overdue_at(state, open)).min()
+    let open = state.transfers.open.iter();
+    open.flat_map(|(id, open)| {
+        let starved = Some(open).filter(|open| is_starved(state, *id, open));
+        let replaced = starved.and_then(|open| schedule::alternative_at(state, open));
+        [Some(overdue_at(state, open)), replaced]
+    })
+    .flatten()
+    .min()
 }
 
 pub(crate) fn assigned(state: &mut State, id: AssignmentId, open: Assignment) {
@@ -270,6 +295,7 @@ pub(crate) fn started(state: &mut State, assignment: AssignmentId, at: Timestamp
 pub(crate) fn wait_extended(state: &mut State, assignment: AssignmentId, until: Timestamp) {
     if let Some(open) = state.transfers.open.get_mut(&assignment) {
         open.wait_until = until;
+        open.is_extended = true;
     }
 }
 

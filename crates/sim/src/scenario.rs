@@ -6,6 +6,9 @@ pub mod bound;
 pub mod live;
 mod world;
 
+#[cfg(test)]
+mod tests;
+
 use serde::Deserialize;
 
 /// Largest scenario that is read, in bytes of its file.

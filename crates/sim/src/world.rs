@@ -94,6 +94,7 @@ impl World {
             | Misfortune::PeerLies { .. }
             | Misfortune::PeerDenies { .. }
             | Misfortune::PeerChangesSize { .. }
+            | Misfortune::PeerQueues { .. }
             | Misfortune::PeerLeaves { .. }
             | Misfortune::PeerReturns { .. } => self.turn(what, at),
             Misfortune::SessionLost { for_ms } => self.lose_session(at, for_ms),

@@ -183,9 +183,14 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
             None => Ok(()),
         },
         Decision::TrackWaiting { track, until } => self::track(draft, *track, |row| {
+            let again = advice::again_at("searched for again", *until);
+            if row.open.is_some() {
+                // Somebody keeps us in a queue, and others are looked for meanwhile.
+                row.next_action = Some(again);
+                return;
+            }
             row.state = TrackState::Waiting { until: *until };
             row.reason = Some("no source offers it".to_owned());
-            let again = advice::again_at("searched for again", *until);
             row.next_action = Some(format!("{again}; retry the job to search at once"));
         }),
         Decision::SourceFound { track, source, peer, path, size, likeness } => {
