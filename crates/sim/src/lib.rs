@@ -7,6 +7,7 @@
 //! [`shrink`] finds the few faults that a broken law needs.
 
 pub mod check;
+pub mod crowd;
 pub mod fault;
 pub mod rng;
 pub mod run;
