@@ -1,6 +1,7 @@
 //! The command line as a person or a script meets it: what it prints and its exit codes.
 
 mod replay;
+mod sched;
 mod simulate;
 mod views;
 
