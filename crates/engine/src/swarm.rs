@@ -1,7 +1,8 @@
 //! Files whose exact content is known: any number of sources give parts of one at once, each part
 //! checked as it comes. Sources that give ranges and sources that only stream are driven by the same
 //! assignments. This file holds what is remembered of them and what follows from news; who is asked for
-//! what is in [`plan`], which bytes those are in [`pick`]. A file whose content nobody has described comes
+//! what is in [`plan`], which bytes those are in [`pick`] and
+//! [`stream`]. A file whose content nobody has described comes
 //! from one source at a time: [`crate::schedule`]. See docs/decisions/0020.
 
 use domain::chunk::{Content, Digest};
@@ -18,6 +19,9 @@ use crate::transfer;
 
 mod pick;
 mod plan;
+mod stream;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use plan::{rule, wake};
 
@@ -145,9 +149,9 @@ pub(crate) fn chunk(
 
 fn is_units(swarm: &Swarm, range: ByteRange) -> bool {
     let unit = u64::from(swarm.content.unit);
-    range.start % unit == 0
+    range.start.is_multiple_of(unit)
         && range.end <= swarm.content.size
-        && (range.end % unit == 0 || range.end == swarm.content.size)
+        && (range.end.is_multiple_of(unit) || range.end == swarm.content.size)
 }
 
 pub(crate) fn adopted(state: &mut State, track: TrackKey, content: &Content) {

@@ -77,11 +77,11 @@ impl Active<'_> {
     }
 
     /// Bytes that it does not give while it waits for another turn.
-    fn loss(&self) -> u64 {
+    pub(super) fn loss(&self) -> u64 {
         self.rate.saturating_mul(self.giver.wait_ms + self.rtt_ms()) / 1000
     }
 
-    fn ms_for(&self, bytes: u64) -> u64 {
+    pub(super) fn ms_for(&self, bytes: u64) -> u64 {
         bytes.saturating_mul(1000) / self.rate
     }
 }
@@ -119,7 +119,7 @@ impl<'a> View<'a> {
         Self { swarm, unit: u64::from(swarm.content.unit), missing, active }
     }
 
-    fn up(&self, byte: u64) -> u64 {
+    pub(super) fn up(&self, byte: u64) -> u64 {
         byte.div_ceil(self.unit).saturating_mul(self.unit).min(self.swarm.content.size)
     }
 
@@ -130,7 +130,7 @@ impl<'a> View<'a> {
     }
 
     /// Time until a source has given all that it was told to give.
-    fn finish_ms(&self, it: &Active<'_>) -> u64 {
+    pub(super) fn finish_ms(&self, it: &Active<'_>) -> u64 {
         let bytes: u64 = it.told().map(|(_, open)| self.rest(open).bytes()).sum();
         let is_begun = bytes == 0 || it.told().any(|(_, open)| open.started);
         let begins = if is_begun { 0 } else { it.rtt_ms() };
@@ -259,7 +259,7 @@ impl<'a> View<'a> {
             .map(|(_, run)| run)
     }
 
-    fn givers_of(&self, byte: u64) -> u64 {
+    pub(super) fn givers_of(&self, byte: u64) -> u64 {
         self.active
             .iter()
             .enumerate()
@@ -329,57 +329,8 @@ impl<'a> View<'a> {
         best.map(|(_, pick)| pick)
     }
 
-    /// Where a source that streams begins: where it can go on for longest.
-    pub(super) fn stream_for(&self, at: usize) -> Option<ByteRange> {
-        let me = &self.active[at];
-        let mut free = me.can.clone();
-        free.remove_all(&self.blocked_for(at));
-        let runs = free.iter().map(|run| {
-            // Somebody who streams towards it shares it with us.
-            let behind = self
-                .active
-                .iter()
-                .enumerate()
-                .filter(|(number, it)| {
-                    *number != at && it.is_giving() && it.transport() == Transport::Stream
-                })
-                .flat_map(|(_, it)| it.told().map(|(_, open)| (it.rate, open)))
-                .filter(|(_, open)| open.next < run.start && run.start < open.range.end)
-                .max_by_key(|(_, open)| open.next);
-            let start = match behind {
-                Some((rate, open)) => {
-                    let length = u128::from(run.end - open.next);
-                    let share =
-                        length * u128::from(rate) / (u128::from(rate) + u128::from(me.rate));
-                    let begin = open.next.saturating_add(u64::try_from(share).unwrap_or(u64::MAX));
-                    self.up(begin).clamp(run.start, run.end)
-                }
-                None => run.start,
-            };
-            ByteRange { start, end: run.end }
-        });
-        // Where the others would take longest.
-        runs.filter(|run| !run.is_empty())
-            .max_by_key(|run| (self.ms_without(at, *run), std::cmp::Reverse(run.start)))
-    }
-
-    /// How long all others would take for a run, each class of it by itself, in microseconds.
-    fn ms_without(&self, at: usize, run: ByteRange) -> u64 {
-        let (mut start, mut micros) = (run.start, 0u64);
-        let bounds = self.bounds();
-        while start < run.end {
-            let after = bounds.partition_point(|bound| *bound <= start);
-            let end = bounds.get(after).map_or(run.end, |bound| (*bound).min(run.end));
-            let others = self.givers_of(start) & !(1 << at);
-            let rate = self.rate_of(others).max(10_000);
-            micros = micros.saturating_add((end - start).saturating_mul(1_000_000) / rate);
-            start = end;
-        }
-        micros
-    }
-
     /// Bytes a second that some of those that are active give, or could at once.
-    fn rate_of(&self, mask: u64) -> u64 {
+    pub(super) fn rate_of(&self, mask: u64) -> u64 {
         let giving = |(number, it): (usize, &Active<'_>)| {
             let counts =
                 mask >> number & 1 == 1 && (it.transport() == Transport::Ranges || it.is_giving());
@@ -389,7 +340,7 @@ impl<'a> View<'a> {
     }
 
     /// Where anybody begins or ceases to be of use.
-    fn bounds(&self) -> Vec<u64> {
+    pub(super) fn bounds(&self) -> Vec<u64> {
         let mut bounds: Vec<u64> = self
             .active
             .iter()
@@ -401,33 +352,8 @@ impl<'a> View<'a> {
         bounds
     }
 
-    /// Bytes that somebody will give before a stream would be through them.
-    fn blocked_for(&self, at: usize) -> RangeSet {
-        let mut blocked = RangeSet::default();
-        for (number, it) in self.active.iter().enumerate() {
-            if number == at || !it.is_giving() {
-                continue;
-            }
-            let finish = self.finish_ms(it);
-            for (_, open) in it.told() {
-                match it.transport() {
-                    Transport::Stream => {
-                        blocked.insert(ByteRange { start: open.next, end: self.ahead_of(it, open) })
-                    }
-                    Transport::Ranges => {
-                        let rest = ByteRange { start: open.next, end: open.range.end };
-                        if finish <= self.active[at].ms_for(rest.len()) + self.active[at].rtt_ms() {
-                            blocked.insert(rest);
-                        }
-                    }
-                }
-            }
-        }
-        blocked
-    }
-
     /// How far ahead of a stream nobody else is asked.
-    fn ahead_of(&self, it: &Active<'_>, open: &Assignment) -> u64 {
+    pub(super) fn ahead_of(&self, it: &Active<'_>, open: &Assignment) -> u64 {
         let ahead = (it.rate * HORIZON_MS / 1000).max(4 * self.unit);
         self.up(open.next.saturating_add(ahead)).min(open.range.end)
     }
@@ -464,46 +390,5 @@ impl<'a> View<'a> {
             cut: whole,
             is_double: false,
         })
-    }
-
-    /// How far a stream goes on from where it is: to where somebody else gives what comes next. Bytes
-    /// held are passed over where ending the stream and waiting for another turn would take longer.
-    pub(super) fn stream_end(&self, at: usize, next: u64) -> u64 {
-        let me = &self.active[at];
-        let mut barrier = self.swarm.content.size;
-        for (number, it) in self.active.iter().enumerate() {
-            if number == at || !it.is_giving() {
-                continue;
-            }
-            for (_, open) in it.told() {
-                if open.next >= next && self.rest(open).bytes() > 0 {
-                    // Whoever would be there later than the stream is through is overtaken.
-                    let through = me.ms_for(open.range.end - next);
-                    let gives_way = match it.transport() {
-                        Transport::Stream => it.loss() < me.loss() / 2,
-                        Transport::Ranges => self.finish_ms(it) > through,
-                    };
-                    if !gives_way {
-                        barrier = barrier.min(open.next);
-                    }
-                } else if open.next < next
-                    && next < open.range.end
-                    && it.transport() == Transport::Ranges
-                {
-                    barrier = barrier.min(next);
-                }
-            }
-        }
-        let skip = (me.loss() / 2).min(self.swarm.content.size / 16).max(2 * self.unit);
-        let mut end = next;
-        let may = ByteRange { start: next, end: barrier };
-        for run in self.missing.and(&RangeSet::of(may)).iter() {
-            let gap = run.start - end;
-            if gap > 0 && (gap > skip || run.len() < gap) {
-                break;
-            }
-            end = run.end;
-        }
-        end
     }
 }

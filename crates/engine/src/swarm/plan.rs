@@ -126,7 +126,8 @@ fn step(
         return given_up(key, &pick).collect();
     }
     for (number, it) in view.active.iter().enumerate() {
-        for (id, _) in it.open.iter().filter(|(_, open)| open.turn == Turn::Granted) {
+        let granted = it.open.iter().find(|(_, open)| open.turn == Turn::Granted);
+        if let Some((id, _)) = granted {
             let chosen = |range| Decision::OffsetChosen { track: key, assignment: *id, range };
             if let Some(range) = view.stream_for(number) {
                 return vec![chosen(range)];
