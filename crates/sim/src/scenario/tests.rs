@@ -96,3 +96,21 @@ fn what_is_no_world_is_refused_with_what_is_wrong() {
         assert!(error.contains(words), "{to}: {error}");
     }
 }
+
+/// Damaged in a few places, a world is refused or another world, and nothing else happens.
+#[test]
+fn a_damaged_world_is_refused_or_another_world() {
+    let good = text("rotten");
+    let mut rng = crate::rng::Rng::new(7, "damage");
+    let mut refused = 0;
+    for _ in 0..2_000 {
+        let mut bytes = good.clone().into_bytes();
+        for _ in 0..rng.within(1, 4) {
+            let at = rng.within(0, bytes.len() as u64) as usize;
+            bytes[at] = b"0123456789-.eE[]{},:\"x"[rng.within(0, 22) as usize];
+        }
+        let damaged = String::from_utf8(bytes).unwrap();
+        refused += u32::from(parse(&damaged).is_err());
+    }
+    assert!(refused > 100, "{refused}");
+}
