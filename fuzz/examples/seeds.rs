@@ -284,6 +284,12 @@ fn answers() {
     }
 }
 
+/// A world of one file in which everything that can be said is said.
+const WORLD: &str = r#"{"name": "w", "size": 40000, "downlink": [[0, 9000]], "verify_unit": 16384, "peers": [
+{"id": "a", "kind": "mesh", "rtt_ms": 9, "connect_ms": 18, "queue_s": 0, "rate": [[0, 5000], [2, 0]],
+"appear_s": 0.5, "down": [[3, 4]], "gone_at": 9, "have": [[0, 16384]], "bad": [[5, 6]]},
+{"id": "b", "kind": "soulseek", "rtt_ms": 9, "connect_ms": 18, "queue_s": 3, "rate": [[0, 5000]]}]}"#;
+
 fn texts() {
     const ID: &str = "0b1c7a52-6f0e-4a54-9c0c-3d9a6c1f2e11";
     let links = [
@@ -305,6 +311,7 @@ fn texts() {
     for (number, query) in queries.iter().enumerate() {
         seed("search_query", &format!("query-{number}"), query.as_bytes());
     }
+    seed("scenario", "two-peers", WORLD.as_bytes());
     let words: [&[&str]; 4] = [
         &["The Tin Orchard", "Harbour Lights", "1999-05-01", "Tone One"],
         &["AC/DC", "../../etc", "", "nul.flac"],

@@ -142,7 +142,10 @@ impl Life {
                 }
             },
             Effect::Discard { track, attempt } => Observation::FileDiscarded { track, attempt },
-            Effect::CancelTransfer { .. } | Effect::Share { .. } => Observation::DeadlineReached,
+            Effect::CancelTransfer { .. }
+            | Effect::BeginAt { .. }
+            | Effect::MoveEnd { .. }
+            | Effect::Share { .. } => Observation::DeadlineReached,
         }))
     }
 

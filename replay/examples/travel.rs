@@ -154,7 +154,10 @@ fn answers(effect: Effect) -> Vec<Observation> {
             vec![Observation::FilePublished { track, attempt, path, size: FILE, digest }]
         }
         Effect::Discard { track, attempt } => vec![Observation::FileDiscarded { track, attempt }],
-        Effect::CancelTransfer { .. } | Effect::Share { .. } => Vec::new(),
+        Effect::CancelTransfer { .. }
+        | Effect::BeginAt { .. }
+        | Effect::MoveEnd { .. }
+        | Effect::Share { .. } => Vec::new(),
     }
 }
 

@@ -98,6 +98,7 @@ fn candidate(out: &mut String, candidate: &Candidate, place: usize) -> fmt::Resu
                 Unfit::Out(standing) => out.push_str(summary::standing(*standing)),
                 Unfit::OtherSize => write!(out, "its {} B are another file's", source.size)?,
                 Unfit::PeerBusy => out.push_str("its peer is asked for as much as it may be"),
+                Unfit::InParts => out.push_str("its peer gives parts of known content only"),
                 Unfit::Asked => out.push_str("its peer is asked for this file already"),
                 Unfit::Rests(until) => write!(out, "its peer rests until {}", until.clock())?,
             }

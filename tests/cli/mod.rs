@@ -2,6 +2,7 @@
 
 mod fork;
 mod replay;
+mod sched;
 mod shadow;
 mod simulate;
 mod views;

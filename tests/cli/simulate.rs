@@ -1,5 +1,7 @@
 //! `reprise replay simulate`: what it says of lives that obey, and of faults it does not understand.
 
+use std::process::Output;
+
 use super::{code, errors, run, text};
 
 #[test]
@@ -17,6 +19,22 @@ fn lives_obey_and_the_last_one_is_a_history_that_replays() {
     assert_eq!(code(&output), 0, "{}", errors(&output));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("the life of seed 42") && said.contains("every step asked"), "{said}");
+}
+
+#[test]
+fn many_nodes_share_until_all_have_what_they_want() {
+    let simulate = ["replay", "simulate", "--nodes", "40", "--seed", "3"];
+    let (first, second) = (run(&simulate), run(&simulate));
+    assert_eq!(code(&first), 0, "{}", errors(&first));
+    let said = |output: &Output| {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let digest = text.trim_end().rsplit(' ').next().unwrap_or_default().to_owned();
+        (text, digest)
+    };
+    assert!(said(&first).0.contains("40 of 40 nodes"), "{}", said(&first).0);
+    assert_eq!(said(&first).1, said(&second).1);
+    let output = run(&[&simulate[..], &["--minutes", "1"]].concat());
+    assert_eq!(code(&output), 6, "nobody is done in a minute");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! and lives of the simulated world with inputs dropped, repeated, delayed and put in. Which variants
 //! there are to draw is kept complete by the compiler.
 
-use domain::chunk::{CHUNK_BYTES, Digest};
+use domain::chunk::{CHUNK_BYTES, Content, Digest};
 use domain::id::{AcoustId, ArtistId, TrackId};
 use domain::media::{AudioFault, Codec, CodecProfile, Examined, Fingerprint};
 use domain::observation::{
@@ -186,6 +186,15 @@ any_of! { any_observation, Observation:
         complete: any::<bool>()
     },
     DeadlineReached => {},
+    ContentDescribed => { track: any_track(), content: any_content() },
+    HoldingTold => {
+        track: any_track(), peer: any_peer(), ranges: prop::collection::vec(any_range(), 0..3)
+    },
+    SlotGranted => { track: any_track(), assignment: any_assignment() },
+    PieceSpoiled => {
+        track: any_track(), assignment: any_assignment(), range: any_range(),
+        elapsed_ms: select(vec![0, 100, u64::MAX])
+    },
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
@@ -245,7 +254,15 @@ fn any_search() -> impl Strategy<Value = SearchId> {
 }
 
 fn any_peer() -> impl Strategy<Value = PeerId> {
-    select(vec!["ada", "bob", "cy", ""]).prop_map(|name| PeerId::Soulseek(name.to_owned()))
+    prop_oneof![
+        4 => select(vec!["ada", "bob", "cy", ""]).prop_map(|name| PeerId::Soulseek(name.to_owned())),
+        1 => select(vec!["9f", "3c"]).prop_map(|key| PeerId::Mesh(key.to_owned())),
+    ]
+}
+
+fn any_content() -> impl Strategy<Value = Content> {
+    (any_digest(), any_size(), select(vec![0, 1, 16_384, 262_144, u32::MAX]))
+        .prop_map(|(root, size, unit)| Content { root, size, unit })
 }
 
 fn any_digest() -> impl Strategy<Value = Digest> {

@@ -10,6 +10,7 @@ mod log;
 mod paste;
 mod progress;
 mod replay;
+mod sched;
 mod search;
 mod serve;
 mod simulate;
@@ -78,6 +79,8 @@ enum Command {
         #[command(subcommand)]
         command: replay::Command,
     },
+    /// Let the scheduler fetch files in simulated worlds that files describe, and print what came of it
+    SchedSim(sched::Options),
     /// Look after the event log of a node that is not running, or copy that of one that is
     Log {
         #[command(subcommand)]
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Replay { command } => replay::run(&command),
         Command::Log { command } => log::run(&command),
+        Command::SchedSim(options) => sched::run(&options),
         Command::Schema => {
             print!("{}", api::sdl());
             Ok(())
@@ -128,6 +132,7 @@ fn default_log(command: &Command) -> &'static str {
         | Command::Search { .. }
         | Command::Views { .. }
         | Command::Replay { .. }
+        | Command::SchedSim(_)
         | Command::Log { .. }
         | Command::Schema => "error",
     }

@@ -1,5 +1,6 @@
 //! `reprise replay simulate`: lives of the real core in virtual time, each asked for every law; and of
-//! one that breaks a law, the fewest faults that make it do so.
+//! one that breaks a law, the fewest faults that make it do so. With `--nodes`, one life of many nodes that
+//! share with one another.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -10,6 +11,7 @@ use anyhow::Context;
 use domain::{Decision, Event};
 use eventlog::history::Header;
 use sim::check::{self, Broken};
+use sim::crowd;
 use sim::fault::{self, Fault};
 use sim::run::{self, Life};
 use sim::shrink;
@@ -34,6 +36,12 @@ pub(crate) struct Options {
     /// Where the history goes: of the life that breaks a law, or else of the last one
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Let so many nodes share with one another instead, in one world in which things go wrong
+    #[arg(long, conflicts_with_all = ["lives", "out"])]
+    nodes: Option<u32>,
+    /// How long they may take, in minutes of virtual time
+    #[arg(long, default_value_t = 240, requires = "nodes")]
+    minutes: u64,
 }
 
 /// What the lives came to.
@@ -48,6 +56,9 @@ struct Totals {
 }
 
 pub(crate) fn simulate(options: &Options) -> anyhow::Result<()> {
+    if let Some(nodes) = options.nodes {
+        return crowd(nodes, options);
+    }
     let given = options.faults.as_deref().map(given).transpose()?;
     let out = options.out.as_deref();
     // The words of a panic are the words of the broken law.
@@ -70,6 +81,35 @@ pub(crate) fn simulate(options: &Options) -> anyhow::Result<()> {
     }
     println!("{}", totals.told(started.elapsed().as_secs_f64()));
     Ok(())
+}
+
+/// Many nodes in one world, with what its seed brings or, by `--faults none`, with nothing going wrong.
+fn crowd(nodes: u32, options: &Options) -> anyhow::Result<()> {
+    let has_faults = match options.faults.as_deref() {
+        None => true,
+        Some(path) if path.as_os_str() == "none" => false,
+        Some(_) => return Err(Failure::usage("of many nodes, faults are drawn or `none`")),
+    };
+    let started = Instant::now();
+    let for_ms = options.minutes.saturating_mul(60_000);
+    let outcome = crowd::run(options.seed, nodes, for_ms, has_faults)
+        .map_err(|broken| Failure::unverified(format!("seed {}: {broken}", options.seed)))?;
+    let seconds = started.elapsed().as_secs_f64().max(1e-6);
+    let crowd::Outcome { completed, last_ms, inputs, events, bytes, deaths, digest } = outcome;
+    println!(
+        "{completed} of {nodes} nodes have what they wanted, the last after {:.1} min: {inputs} inputs, \
+         {events} events, {:.1} GB given, {deaths} processes died; {:.0} times real time, {:.0} \
+         events/s; digest {digest:016x}",
+        last_ms as f64 / 60_000.0,
+        bytes as f64 / 1e9,
+        last_ms as f64 / 1000.0 / seconds,
+        events as f64 / seconds,
+    );
+    if completed == nodes {
+        Ok(())
+    } else {
+        Err(Failure::unverified(format!("seed {}: not all have what they wanted", options.seed)))
+    }
 }
 
 fn given(path: &Path) -> anyhow::Result<Vec<Fault>> {

@@ -50,6 +50,18 @@ pub const fn cell_end(offset: u64, size: u64) -> u64 {
     if end < size { end } else { size }
 }
 
+/// The exact bytes of one file, as somebody described them whom we need not trust: whatever is fetched
+/// is checked against it unit by unit.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Content {
+    /// Root of the hash tree over the units.
+    pub root: Digest,
+    /// Size of the file in bytes.
+    pub size: u64,
+    /// Bytes of one unit, the least that can be checked; the last may be shorter.
+    pub unit: u32,
+}
+
 /// BLAKE3 digest of some bytes.
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);

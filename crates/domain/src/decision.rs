@@ -5,7 +5,7 @@ use std::fmt;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::chunk::{ByteRange, Digest};
+use crate::chunk::{ByteRange, Content, Digest};
 use crate::id::{
     AcoustId, AssignmentId, JobId, PeerId, RecordingId, ReleaseId, SearchId, SourceId, TrackKey,
 };
@@ -181,7 +181,7 @@ pub enum Decision {
         path: String,
         /// Size of the whole file in bytes.
         size: u64,
-        /// The bytes wanted: from the byte held to the end.
+        /// The bytes wanted: from the byte held to the end, or a part of a file whose content is known.
         range: ByteRange,
         /// Bytes before the range that are read again and compared with those held.
         overlap: u64,
@@ -278,6 +278,43 @@ pub enum Decision {
         attempt: u16,
         /// Where, relative to the music folder.
         path: String,
+    },
+    /// The exact bytes of a track's file are known from now on, so that any number of sources may be
+    /// asked for parts of it at once.
+    ContentAdopted {
+        /// The track.
+        track: TrackKey,
+        /// Which attempt at the track.
+        attempt: u16,
+        /// What its bytes are checked against.
+        content: Content,
+    },
+    /// A source that streams and has given us a turn is told where to begin.
+    OffsetChosen {
+        /// The track.
+        track: TrackKey,
+        /// The assignment.
+        assignment: AssignmentId,
+        /// The bytes wanted: it begins at the first of them and is ended after the last.
+        range: ByteRange,
+    },
+    /// An assignment ends sooner or later than was said: somebody else is asked for what comes behind, or
+    /// nobody is any more.
+    EndMoved {
+        /// The track.
+        track: TrackKey,
+        /// The assignment.
+        assignment: AssignmentId,
+        /// One past its last byte from now on.
+        end: u64,
+    },
+    /// A source has been silent for so long that others may be asked for what it was asked for. It
+    /// keeps its assignments and may wake up.
+    SourceSilent {
+        /// The track.
+        track: TrackKey,
+        /// The source.
+        source: SourceId,
     },
     /// A release was described for another job not long ago; nobody is asked again.
     ReleaseReused {
@@ -421,6 +458,10 @@ pub enum CutReason {
     JobStopped,
     /// It failed by itself.
     Failed,
+    /// Others gave what it was asked for.
+    Overtaken,
+    /// All that it was asked for came.
+    Complete,
 }
 
 impl fmt::Display for CutReason {
@@ -432,6 +473,8 @@ impl fmt::Display for CutReason {
             Self::BadContent => "bad content",
             Self::JobStopped => "job stopped",
             Self::Failed => "failed",
+            Self::Overtaken => "overtaken",
+            Self::Complete => "complete",
         })
     }
 }
@@ -445,6 +488,8 @@ pub enum ChunkRefusal {
     NotNext,
     /// They begin a file that was refused before.
     KnownBad,
+    /// They came from somebody else before.
+    Held,
 }
 
 impl fmt::Display for ChunkRefusal {
@@ -453,6 +498,7 @@ impl fmt::Display for ChunkRefusal {
             Self::NotAssigned => "not assigned",
             Self::NotNext => "not next",
             Self::KnownBad => "known bad",
+            Self::Held => "held",
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What is to be done outside. Effects are derived from decisions and never recorded; each is
 //! self-contained, so whoever performs it needs no state of the engine. Doing one twice does no harm.
 
-use crate::chunk::{ByteRange, Digest};
+use crate::chunk::{ByteRange, Content, Digest};
 use crate::id::{AcoustId, AssignmentId, JobId, PeerId, ReleaseId, SearchId, TrackKey};
 use crate::media::Fingerprint;
 use crate::target::{Target, Track};
@@ -57,6 +57,24 @@ pub enum Effect {
         range: ByteRange,
         /// Bytes before the range to be compared with those in staging.
         overlap: u64,
+        /// What the bytes are checked against, when that is known: staging is then not cut but written
+        /// into, wrong units come back as `PieceSpoiled`, and whoever streams is asked to begin by
+        /// `BeginAt` after a `SlotGranted`.
+        content: Option<Content>,
+    },
+    /// Let a source that streams begin; comes back as `FetchRange` says.
+    BeginAt {
+        /// The assignment.
+        assignment: AssignmentId,
+        /// The bytes wanted.
+        range: ByteRange,
+    },
+    /// End a transfer sooner or later than was asked; nothing comes back for it.
+    MoveEnd {
+        /// The assignment.
+        assignment: AssignmentId,
+        /// One past its last byte from now on.
+        end: u64,
     },
     /// End a transfer; nothing comes back.
     CancelTransfer {

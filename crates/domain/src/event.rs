@@ -129,7 +129,11 @@ fn observation_track(seen: &Observation) -> Option<TrackKey> {
         | Observation::RecordingIdentified { track, .. }
         | Observation::FilePublished { track, .. }
         | Observation::PublishFailed { track, .. }
-        | Observation::FileDiscarded { track, .. } => Some(*track),
+        | Observation::FileDiscarded { track, .. }
+        | Observation::ContentDescribed { track, .. }
+        | Observation::HoldingTold { track, .. }
+        | Observation::SlotGranted { track, .. }
+        | Observation::PieceSpoiled { track, .. } => Some(*track),
         Observation::LookupFailed { lookup, .. } => lookup_track(lookup),
         Observation::ReleaseFetched { .. }
         | Observation::SearchAnswered { .. }
@@ -184,7 +188,11 @@ fn decision_track(decision: &Decision) -> Option<TrackKey> {
         | Decision::FileAssembled { track, .. }
         | Decision::TrackVerified { track, .. }
         | Decision::TrackRefused { track, .. }
-        | Decision::TrackCompleted { track, .. } => Some(*track),
+        | Decision::TrackCompleted { track, .. }
+        | Decision::ContentAdopted { track, .. }
+        | Decision::OffsetChosen { track, .. }
+        | Decision::EndMoved { track, .. }
+        | Decision::SourceSilent { track, .. } => Some(*track),
         Decision::LookupPlanned { lookup } | Decision::LookupDeferred { lookup, .. } => {
             lookup_track(lookup)
         }

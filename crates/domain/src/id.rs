@@ -162,6 +162,17 @@ impl fmt::Display for TrackKey {
 pub enum PeerId {
     /// A Soulseek user name.
     Soulseek(String),
+    /// The key of a node of the mesh, as text.
+    Mesh(String),
+}
+
+/// How a peer gives bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// From an offset to the end, once it is our turn, until we end it.
+    Stream,
+    /// Any range, one after the other.
+    Ranges,
 }
 
 impl PeerId {
@@ -170,6 +181,16 @@ impl PeerId {
     pub fn name(&self) -> &str {
         match self {
             Self::Soulseek(user) => user,
+            Self::Mesh(key) => key,
+        }
+    }
+
+    /// How it gives bytes.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Soulseek(_) => Transport::Stream,
+            Self::Mesh(_) => Transport::Ranges,
         }
     }
 }
@@ -178,6 +199,7 @@ impl fmt::Display for PeerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Soulseek(user) => write!(f, "slsk:{user}"),
+            Self::Mesh(key) => write!(f, "mesh:{key}"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-use crate::chunk::{ByteRange, Digest};
+use crate::chunk::{ByteRange, Content, Digest};
 use crate::id::{AcoustId, AssignmentId, JobId, PeerId, RecordingId, SearchId, TrackKey};
 use crate::media::{AudioFault, Examined};
 use crate::policy::Policy;
@@ -195,6 +195,40 @@ pub enum Observation {
         sent_bytes: u64,
         /// Whether that was all the peer asked for.
         complete: bool,
+    },
+    /// Somebody described the exact bytes of a track's file.
+    ContentDescribed {
+        /// The track.
+        track: TrackKey,
+        /// What they are checked against.
+        content: Content,
+    },
+    /// A node of the mesh told which bytes of a track's file it holds; again when that changes.
+    HoldingTold {
+        /// The track.
+        track: TrackKey,
+        /// Who holds them.
+        peer: PeerId,
+        /// The bytes it holds; all of the file when it says nothing else.
+        ranges: Vec<ByteRange>,
+    },
+    /// It is our turn with a peer that streams: it waits for an offset.
+    SlotGranted {
+        /// The track.
+        track: TrackKey,
+        /// The waiting assignment.
+        assignment: AssignmentId,
+    },
+    /// Bytes arrived that are not those of the content; they are not in staging.
+    PieceSpoiled {
+        /// The track.
+        track: TrackKey,
+        /// The assignment they came by.
+        assignment: AssignmentId,
+        /// Which bytes: whole units.
+        range: ByteRange,
+        /// Time since the chunk before, in milliseconds.
+        elapsed_ms: u64,
     },
     /// The moment the engine asked to be woken at has come.
     DeadlineReached,

@@ -82,9 +82,10 @@ impl Default for Policy {
             // Design: rescue mode, triggers 1 and 3.
             stall_after_ms: 120_000,
             queue_wait_ms: 1_800_000,
-            peer_rest_ms: 30_000,
+            // Clients ask again at once when a connection breaks.
+            peer_rest_ms: 3_000,
             peer_rest_most_ms: 1_800_000,
-            source_failures: 3,
+            source_failures: 5,
             lookup_retry_ms: 2_000,
             lookup_retry_most_ms: 60_000,
             disk_retry_ms: 60_000,

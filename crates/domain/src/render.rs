@@ -3,6 +3,7 @@
 
 use std::fmt::{self, Write};
 
+use crate::chunk::Content;
 use crate::command::Command;
 use crate::decision::Decision;
 use crate::effect::Effect;
@@ -25,6 +26,7 @@ impl fmt::Display for Named<'_> {
         }
         match self.0 {
             PeerId::Soulseek(name) => write!(f, "slsk:{}", Foreign(name)),
+            PeerId::Mesh(key) => write!(f, "mesh:{}", Foreign(key)),
         }
     }
 }
@@ -96,15 +98,34 @@ pub fn effect_text(effect: &Effect) -> String {
             "Search",
             format!("job={job} search={search} query={} for={open_ms} ms", Foreign(query)),
         ),
-        Effect::FetchRange { track, attempt, assignment, peer, path, size, range, overlap } => (
-            "FetchRange",
-            format!(
+        Effect::FetchRange {
+            track,
+            attempt,
+            assignment,
+            peer,
+            path,
+            size,
+            range,
+            overlap,
+            content,
+        } => {
+            let mut text = format!(
                 "job={track} attempt={attempt} assignment={assignment} from={} range={range} of \
                  {size} B overlap={overlap} path={}",
                 Named(peer),
                 Foreign(path)
-            ),
-        ),
+            );
+            if let Some(content) = content {
+                let _ = write!(text, " {}", content_fields(content));
+            }
+            ("FetchRange", text)
+        }
+        Effect::BeginAt { assignment, range } => {
+            ("BeginAt", format!("assignment={assignment} range={range}"))
+        }
+        Effect::MoveEnd { assignment, end } => {
+            ("MoveEnd", format!("assignment={assignment} end={end}"))
+        }
         Effect::CancelTransfer { assignment } => {
             ("CancelTransfer", format!("assignment={assignment}"))
         }
@@ -157,6 +178,10 @@ pub fn name(event: &Event) -> &'static str {
             Observation::PublishFailed { .. } => "PublishFailed",
             Observation::FileDiscarded { .. } => "FileDiscarded",
             Observation::UploadEnded { .. } => "UploadEnded",
+            Observation::ContentDescribed { .. } => "ContentDescribed",
+            Observation::HoldingTold { .. } => "HoldingTold",
+            Observation::SlotGranted { .. } => "SlotGranted",
+            Observation::PieceSpoiled { .. } => "PieceSpoiled",
             Observation::DeadlineReached => "DeadlineReached",
         },
         Event::Decision(decision) => match decision {
@@ -189,6 +214,10 @@ pub fn name(event: &Event) -> &'static str {
             Decision::TrackRefused { .. } => "TrackRefused",
             Decision::TrackCompleted { .. } => "TrackCompleted",
             Decision::ReleaseReused { .. } => "ReleaseReused",
+            Decision::ContentAdopted { .. } => "ContentAdopted",
+            Decision::OffsetChosen { .. } => "OffsetChosen",
+            Decision::EndMoved { .. } => "EndMoved",
+            Decision::SourceSilent { .. } => "SourceSilent",
         },
     }
 }
@@ -201,6 +230,10 @@ fn command_fields(command: &Command) -> String {
             format!("view={} event={event}", Foreign(view))
         }
     }
+}
+
+fn content_fields(content: &Content) -> String {
+    format!("root={} of {} B in units of {} B", content.root, content.size, content.unit)
 }
 
 fn lookup_fields(lookup: &Lookup) -> String {
@@ -255,6 +288,18 @@ fn observation_fields(seen: &Observation) -> String {
              digest={digest}",
             range.len()
         ),
+        Observation::ContentDescribed { track, content } => {
+            format!("job={track} {}", content_fields(content))
+        }
+        Observation::HoldingTold { track, peer, ranges } => {
+            format!("job={track} from={} ranges={}", Named(peer), ranges.len())
+        }
+        Observation::SlotGranted { track, assignment } => {
+            format!("job={track} assignment={assignment}")
+        }
+        Observation::PieceSpoiled { track, assignment, range, elapsed_ms } => {
+            format!("job={track} assignment={assignment} range={range} in {elapsed_ms} ms")
+        }
         Observation::TransferEnded { track, assignment, end } => match end {
             TransferEnd::Complete => format!("job={track} assignment={assignment} complete"),
             TransferEnd::Failed(fault) => {
@@ -415,5 +460,15 @@ fn decision_fields(decision: &Decision) -> String {
             format!("job={track} attempt={attempt} path={}", Foreign(path))
         }
         Decision::ReleaseReused { job, from } => format!("job={job} from={from}"),
+        Decision::ContentAdopted { track, attempt, content } => {
+            format!("job={track} attempt={attempt} {}", content_fields(content))
+        }
+        Decision::OffsetChosen { track, assignment, range } => {
+            format!("job={track} assignment={assignment} range={range}")
+        }
+        Decision::EndMoved { track, assignment, end } => {
+            format!("job={track} assignment={assignment} end={end}")
+        }
+        Decision::SourceSilent { track, source } => format!("job={track} source={source}"),
     }
 }

@@ -30,6 +30,7 @@ pub(crate) fn of(state: &State, decision: &Decision, out: &mut Vec<Effect>) {
             overlap,
             choice: _,
         } => out.push(Effect::FetchRange {
+            content: state.track(*track).and_then(|it| Some(it.swarm.as_ref()?.content)),
             track: *track,
             attempt: *attempt,
             assignment: *assignment,
@@ -41,14 +42,21 @@ pub(crate) fn of(state: &State, decision: &Decision, out: &mut Vec<Effect>) {
         }),
         Decision::AssignmentCut { assignment, reason, .. } => match reason {
             // Nothing is left to cancel.
-            CutReason::Failed | CutReason::Restarted => {}
+            CutReason::Failed | CutReason::Restarted | CutReason::Complete => {}
             CutReason::Stalled
             | CutReason::QueuedTooLong
             | CutReason::BadContent
-            | CutReason::JobStopped => {
+            | CutReason::JobStopped
+            | CutReason::Overtaken => {
                 out.push(Effect::CancelTransfer { assignment: *assignment });
             }
         },
+        Decision::OffsetChosen { assignment, range, .. } => {
+            out.push(Effect::BeginAt { assignment: *assignment, range: *range });
+        }
+        Decision::EndMoved { assignment, end, .. } => {
+            out.push(Effect::MoveEnd { assignment: *assignment, end: *end });
+        }
         Decision::FileAssembled { track, attempt, size } => {
             out.push(Effect::Examine { track: *track, attempt: *attempt, size: *size });
         }
@@ -87,6 +95,8 @@ pub(crate) fn of(state: &State, decision: &Decision, out: &mut Vec<Effect>) {
         | Decision::SourceReturned { .. }
         | Decision::PeerRested { .. }
         | Decision::WaitExtended { .. }
+        | Decision::ContentAdopted { .. }
+        | Decision::SourceSilent { .. }
         | Decision::ChunkAccepted { .. }
         | Decision::ChunkRefused { .. } => {}
     }

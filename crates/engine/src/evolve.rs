@@ -8,12 +8,13 @@ use domain::decision::ResumedBy;
 use domain::observation::{Lookup, Observation};
 use domain::{Command, Decision, Event, Input, Timestamp};
 
-use crate::state::{Assignment, Run, State};
-use crate::{job, lookup, peer, search, source, transfer, verify};
+use crate::state::{Assignment, Run, State, Turn};
+use crate::{job, lookup, peer, search, source, swarm, transfer, verify};
 
 impl State {
     /// Takes one event.
     pub(crate) fn evolve(&mut self, event: &Event, at: Timestamp) {
+        self.run.at = at;
         match event {
             Event::Input(Input::Command(command)) => match command {
                 // A command changes nothing itself: what becomes of it is decided.
@@ -31,7 +32,7 @@ impl State {
     fn observed(&mut self, seen: &Observation, at: Timestamp) {
         match seen {
             Observation::NodeStarted { policy, .. } => {
-                self.run = Run { policy: *policy, session: false };
+                self.run = Run { policy: *policy, session: false, at };
                 search::sent_again(self, at);
             }
             Observation::SessionOpened => self.run.session = true,
@@ -50,9 +51,18 @@ impl State {
             Observation::SearchEnded { search, .. } => search::ended(self, *search),
             Observation::TransferStarted { assignment, .. } => {
                 transfer::started(self, *assignment, at);
+                swarm::started(self, *assignment, at);
             }
             Observation::ChunkArrived { assignment, range, elapsed_ms, .. } => {
                 peer::credited(self, *assignment, *range, *elapsed_ms);
+                swarm::arrived(self, *assignment, *range, *elapsed_ms, at);
+            }
+            Observation::PieceSpoiled { assignment, range, elapsed_ms, .. } => {
+                swarm::spoiled(self, *assignment, *range, *elapsed_ms, at);
+            }
+            Observation::SlotGranted { assignment, .. } => swarm::granted(self, *assignment, at),
+            Observation::HoldingTold { track, peer, ranges } => {
+                swarm::told(self, *track, peer, ranges);
             }
             Observation::FileExamined { track, attempt, digest, outcome } => {
                 verify::examined(self, *track, *attempt, *digest, outcome);
@@ -66,6 +76,7 @@ impl State {
             // What is to be remembered of these is decided.
             Observation::LookupFailed { .. }
             | Observation::OverlapCompared { .. }
+            | Observation::ContentDescribed { .. }
             | Observation::TransferEnded { .. }
             | Observation::ExamineFailed { .. }
             | Observation::StagingLost { .. }
@@ -142,7 +153,16 @@ impl State {
                 peer::rested(self, peer, *until, at);
                 source::failed(self, *track, peer);
             }
-            Decision::RangeAssigned { track, assignment, source, peer, size, range, .. } => {
+            Decision::RangeAssigned {
+                track,
+                assignment,
+                source,
+                peer,
+                size,
+                range,
+                choice,
+                ..
+            } => {
                 let open = Assignment {
                     track: *track,
                     source: *source,
@@ -152,8 +172,13 @@ impl State {
                     started: false,
                     progress_at: at,
                     wait_until: at.plus_ms(self.run.policy.queue_wait_ms),
+                    is_extended: false,
+                    next: range.start,
+                    asked_at: at,
+                    turn: Turn::Told,
                 };
                 transfer::assigned(self, *assignment, open);
+                swarm::assigned(self, *assignment, choice.takeover);
             }
             Decision::AssignmentCut { track, assignment, .. } => {
                 transfer::taken_back(self, *track, *assignment);
@@ -164,6 +189,16 @@ impl State {
             Decision::ChunkAccepted { track, assignment, range, digest } => {
                 transfer::accepted(self, *track, *assignment, *range, *digest, at);
             }
+            Decision::ContentAdopted { track, content, .. } => {
+                swarm::adopted(self, *track, content);
+            }
+            Decision::OffsetChosen { assignment, range, .. } => {
+                swarm::offset_chosen(self, *assignment, *range, at);
+            }
+            Decision::EndMoved { assignment, end, .. } => {
+                swarm::end_moved(self, *assignment, *end);
+            }
+            Decision::SourceSilent { track, source } => swarm::silenced(self, *track, *source),
             Decision::AttemptDropped { track, attempt, .. } => {
                 transfer::dropped(self, *track);
                 lookup::closed(self, &Lookup::Identity { track: *track, attempt: *attempt });

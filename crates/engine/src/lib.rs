@@ -22,6 +22,7 @@ mod peer;
 mod schedule;
 mod search;
 mod source;
+mod swarm;
 mod transfer;
 mod verify;
 
@@ -46,22 +47,24 @@ type Rule = fn(&State, Timestamp) -> Vec<Decision>;
 
 /// What follows from one input directly. Each is asked once, in this order, and decides on the
 /// state that the one before has left.
-const REACTIONS: [Named<React>; 5] = [
+const REACTIONS: [Named<React>; 6] = [
     ("job", job::react),
     ("lookup", lookup::react),
     ("source", source::react),
+    ("swarm", swarm::react),
     ("transfer", transfer::react),
     ("verify", verify::react),
 ];
 
 /// What must hold whatever the input was. Each is asked until it has nothing to add, in this order;
 /// when one decides something, all are asked again.
-const RULES: [Named<Rule>; 5] = [
+const RULES: [Named<Rule>; 6] = [
     ("job", job::rule),
     ("lookup", lookup::rule),
     ("transfer", transfer::rule),
     ("search", search::rule),
     ("schedule", schedule::rule),
+    ("swarm", swarm::rule),
 ];
 
 /// What one input led to.
@@ -198,6 +201,7 @@ impl Engine {
             transfer::wake(&self.state),
             search::wake(&self.state),
             schedule::wake(&self.state),
+            swarm::wake(&self.state),
         ]
         .into_iter()
         .flatten()

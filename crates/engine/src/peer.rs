@@ -1,6 +1,7 @@
 //! What we know of peers: what they offered, what they gave, how they failed. Local only; nothing of
 //! it is ever told to anybody.
 
+use domain::id::Transport;
 use domain::{AssignmentId, ByteRange, JobId, PeerId, Timestamp, TrackKey};
 
 use crate::state::{Peer, State};
@@ -14,15 +15,22 @@ const FASTEST: u64 = 50_000_000;
 const UNKNOWN: u64 = 50_000;
 /// One upload in a peer's queue is taken to last this long, in milliseconds.
 const QUEUE_STEP_MS: u64 = 30_000;
+/// First rest of a node of the mesh, which keeps no queue and loses no slot when it is dialled again, in
+/// milliseconds; doubles up to [`MESH_REST_MOST_MS`].
+const MESH_REST_MS: u64 = 1_000;
+/// Longest rest of a node of the mesh, in milliseconds.
+const MESH_REST_MOST_MS: u64 = 60_000;
 /// Longest queue that is told apart.
 const QUEUE_MOST: u32 = 200;
 
 /// When a peer that fails now may be asked again.
 pub(crate) fn rest(state: &State, peer: &PeerId, at: Timestamp) -> Timestamp {
-    let policy = &state.run.policy;
+    let (first, most) = match peer.transport() {
+        Transport::Stream => (state.run.policy.peer_rest_ms, state.run.policy.peer_rest_most_ms),
+        Transport::Ranges => (MESH_REST_MS, MESH_REST_MOST_MS),
+    };
     let in_a_row = state.peers.get(peer).map_or(0, |peer| peer.failed_in_a_row);
-    let rest =
-        policy.peer_rest_ms.saturating_mul(1 << in_a_row.min(16)).min(policy.peer_rest_most_ms);
+    let rest = first.saturating_mul(1 << in_a_row.min(16)).min(most);
     at.plus_ms(rest)
 }
 

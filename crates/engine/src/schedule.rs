@@ -6,12 +6,13 @@
 
 use domain::chunk::OVERLAP_BYTES;
 use domain::decision::{AttemptDropReason, Choice};
+use domain::id::Transport;
 use domain::score::Ppm;
 use domain::{AssignmentId, ByteRange, Decision, PeerId, SourceId, Timestamp, TrackKey};
 
 use crate::peer::Cost;
 use crate::source;
-use crate::state::{Assignment, Peer, Source, Standing, State, TrackJob};
+use crate::state::{Assignment, Job, Peer, Source, Standing, State, TrackJob};
 
 /// Files that fit a track at least this well come before all others.
 const FITS_WELL: Ppm = Ppm(850_000);
@@ -44,6 +45,8 @@ pub enum Unfit {
     PeerBusy,
     /// Its peer is asked for this very file already.
     Asked,
+    /// Its peer gives parts of a file whose content is known, and this one's is not.
+    InParts,
     /// Its peer rests until then.
     Rests(Timestamp),
 }
@@ -60,7 +63,7 @@ pub struct Candidate {
 }
 
 pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
-    for (key, _, track) in state.wanted() {
+    for (key, _, track) in whole(state) {
         if let Some(dropped) = stranded(key, track) {
             return vec![dropped];
         }
@@ -68,8 +71,7 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
     if !has_room(state) {
         return Vec::new();
     }
-    state
-        .wanted()
+    whole(state)
         .filter(|(_, _, track)| track.gather_until <= at)
         .find_map(|(key, _, track)| assign(state, key, track, at))
         .into_iter()
@@ -81,8 +83,7 @@ pub(crate) fn wake(state: &State) -> Option<Timestamp> {
     if !has_room(state) {
         return None;
     }
-    state
-        .wanted()
+    whole(state)
         .flat_map(|(_, _, track)| {
             fitting(state, track).map(|(_, _, peer)| {
                 let rested = peer.map_or(Timestamp(0), |peer| peer.rest_until);
@@ -90,6 +91,11 @@ pub(crate) fn wake(state: &State) -> Option<Timestamp> {
             })
         })
         .min()
+}
+
+/// Wanted tracks whose files come from one source at a time; the others are [`crate::swarm`]'s.
+fn whole(state: &State) -> impl Iterator<Item = (TrackKey, &Job, &TrackJob)> {
+    state.wanted().filter(|(_, _, track)| track.swarm.is_none())
 }
 
 fn has_room(state: &State) -> bool {
@@ -131,6 +137,9 @@ fn unfit(state: &State, track: &TrackJob, source: &Source) -> Option<Unfit> {
     }
     if track.size.filter(|_| track.held > 0).is_some_and(|size| source.size != size) {
         return Some(Unfit::OtherSize);
+    }
+    if source.peer.transport() == Transport::Ranges {
+        return Some(Unfit::InParts);
     }
     if with_peer(state, &source.peer).count() >= state.run.policy.transfers_per_peer as usize {
         return Some(Unfit::PeerBusy);
@@ -215,15 +224,15 @@ fn assign(state: &State, key: TrackKey, track: &TrackJob, at: Timestamp) -> Opti
     })
 }
 
-/// Whether somebody else could be asked at once for what a queued assignment waits for.
-pub(crate) fn has_alternative(state: &State, queued: &Assignment, at: Timestamp) -> bool {
-    state.track(queued.track).is_some_and(|track| {
-        fitting(state, track).any(|(id, source, peer)| {
-            id != queued.source
-                && source.peer != queued.peer
-                && peer.is_none_or(|peer| peer.rest_until <= at)
+/// From when on somebody else could be asked for what a queued assignment waits for.
+pub(crate) fn alternative_at(state: &State, queued: &Assignment) -> Option<Timestamp> {
+    let track = state.track(queued.track)?;
+    fitting(state, track)
+        .filter(|(id, source, _)| *id != queued.source && source.peer != queued.peer)
+        .map(|(_, _, peer)| {
+            peer.map_or(Timestamp(0), |peer| peer.rest_until).max(track.gather_until)
         })
-    })
+        .min()
 }
 
 #[cfg(test)]
@@ -246,7 +255,7 @@ mod tests {
             }))
             .then(
                 "AssignmentCut       job=1/1 assignment=1 reason=\"failed\"\n\
-                 PeerRested          job=1/1 peer=slsk:slow reason=\"connection cut\" until=00:00:35.000",
+                 PeerRested          job=1/1 peer=slsk:slow reason=\"connection cut\" until=00:00:08.000",
             );
     }
 
@@ -268,7 +277,7 @@ mod tests {
             }))
             .then(
                 "AssignmentCut       job=1/1 assignment=1 reason=\"failed\"\n\
-                 PeerRested          job=1/1 peer=slsk:ada reason=\"connection cut\" until=00:00:37.000\n\
+                 PeerRested          job=1/1 peer=slsk:ada reason=\"connection cut\" until=00:00:10.000\n\
                  RangeAssigned       job=1/1 attempt=0 assignment=2 to=slsk:bob source=1 \
                  range=262144..600000 of 600000 B overlap=65536 candidates=1 cost=675 ms takeover",
             );

@@ -1,10 +1,10 @@
-//! What is searched for, and when: the album first, then each track that nobody offered, then again
-//! after ever longer waits. One budget governs all searches, whatever wants them.
+//! What is searched for, and when: the album first, then each track that nobody offered or that its only
+//! source keeps in a queue, then again after ever longer waits. One budget governs all searches, whatever wants them.
 
 use domain::{Decision, JobId, Policy, SearchId, Timestamp, TrackKey};
 
-use crate::likeness;
 use crate::state::{OpenSearch, State, TrackJob, TrackPhase};
+use crate::{likeness, transfer};
 
 /// Longest query in bytes; servers cut or drop longer ones.
 const LONGEST_QUERY: usize = 200;
@@ -87,9 +87,13 @@ pub(crate) fn budget(state: &State, at: Timestamp) -> Option<Budget> {
 fn fruitless(state: &State, at: Timestamp) -> Option<Decision> {
     let policy = &state.run.policy;
     let (key, track) = state
-        .wanted()
-        .map(|(key, _, track)| (key, track))
-        .find(|(key, track)| track.searched && lacks_source(track) && !is_open(state, *key))?;
+        .unfinished()
+        .filter(|(_, job)| job.is_working())
+        .flat_map(|(id, job)| {
+            let key = |index| TrackKey { job: *id, index };
+            (0u16..).zip(&job.tracks).map(move |(index, track)| (key(index), track))
+        })
+        .find(|(key, track)| track.searched && seeks(state, track) && !is_open(state, *key))?;
     let wait = policy
         .search_repeat_ms
         .saturating_mul(1 << track.searches.saturating_sub(1).min(16))
@@ -155,7 +159,7 @@ fn wishes(state: &State) -> impl Iterator<Item = Wish> {
             .zip(&job.tracks)
             .filter(move |_| job.album_searched && !album_open)
             .map(|(index, track)| (TrackKey { job: *id, index }, track))
-            .filter(|(key, track)| lacks_source(track) && !is_open(state, *key))
+            .filter(|(key, track)| seeks(state, track) && !is_open(state, *key))
             .filter(|(_, track)| !track.searched)
             .map(|(key, track)| Wish {
                 since: track.search_at.unwrap_or(Timestamp(0)),
@@ -164,6 +168,11 @@ fn wishes(state: &State) -> impl Iterator<Item = Wish> {
             });
         album.into_iter().chain(tracks)
     })
+}
+
+/// Whether others are looked for.
+fn seeks(state: &State, track: &TrackJob) -> bool {
+    lacks_source(track) || transfer::starves(state, track)
 }
 
 fn lacks_source(track: &TrackJob) -> bool {
@@ -325,6 +334,18 @@ mod tests {
             .after_ms(118_000)
             .when(woken)
             .then("SearchPlanned       job=1/1 search=2 query=\"tin orchard harbour lights\"");
+    }
+
+    #[test]
+    fn others_are_looked_for_while_the_only_source_keeps_us_in_its_queue() {
+        let woken = || Input::Observation(Observation::DeadlineReached);
+        let history =
+            || [session(), add_job(), fetched(1), answered("ada", &[file(1, 300_000)]), ended(1)];
+        given(history()).after_ms(1_790_000).when(woken()).then("");
+        given(history()).after_ms(1_799_000).when(woken()).then(
+            "WaitExtended        job=1/1 assignment=1 until=01:00:05.000\n\
+             SearchPlanned       job=1/1 search=2 query=\"tin orchard tone one\"",
+        );
     }
 
     #[test]

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use domain::chunk::Digest;
+use domain::chunk::{Content, Digest};
 use domain::id::AcoustId;
 use domain::media::Examined;
 use domain::observation::Lookup;
 use domain::{
-    AssignmentId, ByteRange, JobId, PeerId, Policy, RecordingId, ReleaseId, SearchId, SourceId,
-    Target, Timestamp, TrackKey,
+    AssignmentId, ByteRange, JobId, PeerId, Policy, RangeSet, RecordingId, ReleaseId, SearchId,
+    SourceId, Target, Timestamp, TrackKey,
 };
 
 /// Everything remembered.
@@ -41,6 +41,8 @@ pub struct Run {
     pub policy: Policy,
     /// Whether we are logged in to the Soulseek server.
     pub session: bool,
+    /// When the last event entered.
+    pub at: Timestamp,
 }
 
 /// One album job.
@@ -111,8 +113,11 @@ pub struct TrackJob {
     pub attempt: u16,
     /// Size of the file being assembled, from its first byte on.
     pub size: Option<u64>,
-    /// Bytes held: the file's beginning up to here is in staging.
+    /// Bytes held: the file's beginning up to here is in staging; so many of it where the content is
+    /// known.
     pub held: u64,
+    /// What is known of the file where its exact content is known.
+    pub swarm: Option<Box<Swarm>>,
     /// Digest of the first whole cell of the file being assembled.
     pub head: Option<Digest>,
     /// Sources that gave bytes of the file being assembled.
@@ -167,6 +172,7 @@ impl TrackJob {
         self.held = 0;
         self.head = None;
         self.givers.clear();
+        self.swarm = None;
         for source in &mut self.sources {
             if source.standing == Standing::SetAside {
                 source.standing = Standing::Usable;
@@ -177,6 +183,46 @@ impl TrackJob {
         self.acoustid = None;
         self.path = None;
     }
+}
+
+/// A file whose exact content is known, and who gives which parts of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Swarm {
+    /// What every byte is checked against.
+    pub content: Content,
+    /// The bytes held.
+    pub held: RangeSet,
+    /// The bytes that nodes of the mesh hold, as they told.
+    pub has: BTreeMap<PeerId, RangeSet>,
+    /// What the sources were seen to do.
+    pub givers: BTreeMap<SourceId, Giver>,
+    /// Bytes asked for a second time because whoever was asked first would be late.
+    pub doubled: u64,
+}
+
+/// What a source of a swarm was seen to do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Giver {
+    /// Bytes a second of late; zero before the first.
+    pub rate: u64,
+    /// Shortest time from a request to its first byte, in milliseconds; zero before the first.
+    pub rtt_ms: u64,
+    /// Last wait for our turn, in milliseconds.
+    pub wait_ms: u64,
+    /// Transfers it began to stream.
+    pub starts: u32,
+    /// When anything last came of it.
+    pub heard_at: Timestamp,
+    /// Whether it has been silent for too long.
+    pub is_silent: bool,
+    /// Bytes that it has wrong.
+    pub spoiled: RangeSet,
+    /// Bytes around those, which it is likely to have wrong too.
+    pub doubted: RangeSet,
+    /// How often it gave wrong bytes since the last right ones.
+    pub spoiled_in_a_row: u32,
+    /// How many those were.
+    pub spoiled_bytes: u64,
 }
 
 /// How far a track is.
@@ -292,6 +338,25 @@ pub struct Assignment {
     pub progress_at: Timestamp,
     /// While queued: when other sources are looked for.
     pub wait_until: Timestamp,
+    /// Whether it was waited for longer than others would be, for want of others.
+    pub is_extended: bool,
+    /// The first byte that has not come.
+    pub next: u64,
+    /// When it was last asked for something.
+    pub asked_at: Timestamp,
+    /// How far the turn of a source that streams parts of a file has come.
+    pub turn: Turn,
+}
+
+/// Whose move it is with an assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// We wait in a queue; which bytes are asked for is chosen later.
+    Queued,
+    /// The source waits for an offset.
+    Granted,
+    /// It was told which bytes are wanted.
+    Told,
 }
 
 /// What we know of a peer.

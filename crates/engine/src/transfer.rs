@@ -9,8 +9,8 @@ use domain::decision::{AttemptDropReason, ChunkRefusal, CutReason, DropReason};
 use domain::observation::{Observation, TransferEnd, TransferFault};
 use domain::{AssignmentId, ByteRange, Decision, Input, Timestamp, TrackKey};
 
-use crate::state::{Assignment, State, TrackPhase};
-use crate::{peer, schedule};
+use crate::state::{Assignment, State, TrackJob, TrackPhase};
+use crate::{peer, schedule, swarm};
 
 pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision> {
     let Input::Observation(seen) = input else { return Vec::new() };
@@ -34,16 +34,32 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
             ]
         }
         Observation::ChunkArrived { track, assignment, range, digest, .. } => {
-            chunk(state, *track, *assignment, *range, *digest, at)
+            match swarm::of(state, *track) {
+                Some(_) => swarm::chunk(state, *track, *assignment, *range, *digest),
+                None => chunk(state, *track, *assignment, *range, *digest, at),
+            }
         }
         Observation::TransferEnded { track, assignment, end } => {
             let Some(open) = open(state, *track, *assignment) else { return Vec::new() };
+            let is_part = swarm::of(state, *track).is_some();
+            if is_part && *end == TransferEnd::Complete {
+                return vec![cut(*track, *assignment, CutReason::Complete)];
+            }
             let fault = match end {
                 // All bytes would have closed the assignment with the last chunk.
                 TransferEnd::Complete => TransferFault::ConnectionCut,
                 TransferEnd::Failed(fault) => fault.clone(),
             };
-            let mut decisions = vec![cut(*track, *assignment, CutReason::Failed)];
+            // What is asked for in parts comes by one connection.
+            let mut decisions: Vec<_> = state
+                .transfers
+                .open
+                .iter()
+                .filter(|(id, other)| {
+                    *id == assignment || is_part && other.track == *track && other.peer == open.peer
+                })
+                .map(|(id, _)| cut(*track, *id, CutReason::Failed))
+                .collect();
             decisions.extend(after_fault(state, open, fault, at));
             decisions
         }
@@ -86,11 +102,7 @@ fn chunk(
         let cut = cut(track, assignment, CutReason::BadContent);
         return [refuse(ChunkRefusal::NotNext), cut, rested].into_iter().chain(dropped).collect();
     }
-    let known_bad = is_head(range, open.size)
-        && state
-            .recording(track)
-            .is_some_and(|recording| state.refused.has_head(recording, open.size, digest));
-    if known_bad {
+    if is_known_bad(state, track, open.size, range, digest) {
         return vec![
             refuse(ChunkRefusal::KnownBad),
             cut(track, assignment, CutReason::BadContent),
@@ -102,6 +114,19 @@ fn chunk(
         decisions.push(Decision::FileAssembled { track, attempt: job.attempt, size: open.size });
     }
     decisions
+}
+
+/// Whether a file of a track begins with bytes that a refused one began with.
+pub(crate) fn is_known_bad(
+    state: &State,
+    track: TrackKey,
+    size: u64,
+    range: ByteRange,
+    digest: Digest,
+) -> bool {
+    let recording = state.recording(track);
+    is_head(range, size)
+        && recording.is_some_and(|recording| state.refused.has_head(recording, size, digest))
 }
 
 /// Whether a chunk is the first whole cell of its file: the part that files are known again by.
@@ -158,7 +183,8 @@ fn after_fault(
     }
 }
 
-/// A source that failed too often is dropped; its peer rests in any case.
+/// A source that failed too often is dropped, unless others give what it does not; its peer rests in any
+/// case.
 fn drop_or_rest(
     state: &State,
     open: &Assignment,
@@ -176,12 +202,13 @@ fn drop_or_rest(
         reason: fault.clone(),
         until: peer::rest(state, &open.peer, at),
     };
-    let dropped =
-        (failures + 1 >= state.run.policy.source_failures).then_some(Decision::SourceDropped {
-            track,
-            source: open.source,
-            reason: DropReason::Failed(fault),
-        });
+    let dropped = (failures + 1 >= state.run.policy.source_failures
+        && swarm::of(state, track).is_none())
+    .then_some(Decision::SourceDropped {
+        track,
+        source: open.source,
+        reason: DropReason::Failed(fault),
+    });
     (rested, dropped)
 }
 
@@ -191,7 +218,10 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
         if !state.job(open.track.job).is_some_and(|job| job.is_working()) {
             return vec![cut(open.track, *id, CutReason::JobStopped)];
         }
-        if overdue_at(state, open) > at {
+        // Whoever was waited for for want of others is waited for no longer.
+        let is_replaced = is_starved(state, *id, open)
+            && schedule::alternative_at(state, open).is_some_and(|from| from <= at);
+        if overdue_at(state, open) > at && !is_replaced {
             continue;
         }
         if open.started {
@@ -200,7 +230,8 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
             let cut = cut(open.track, *id, CutReason::Stalled);
             return [cut, rested].into_iter().chain(dropped).collect();
         }
-        if schedule::has_alternative(state, open, at) {
+        let has_alternative = schedule::alternative_at(state, open).is_some_and(|from| from <= at);
+        if swarm::of(state, open.track).is_none() && has_alternative {
             let fault = TransferFault::TimedOut("a slot".into());
             let (rested, dropped) = drop_or_rest(state, open, fault, at);
             let cut = cut(open.track, *id, CutReason::QueuedTooLong);
@@ -220,8 +251,29 @@ fn overdue_at(state: &State, open: &Assignment) -> Timestamp {
     }
 }
 
+/// Whether an assignment stands in a queue for want of others.
+fn is_starved(state: &State, id: AssignmentId, open: &Assignment) -> bool {
+    open.is_extended
+        && !open.started
+        && state.track(open.track).is_some_and(|it| it.phase == TrackPhase::Fetching(id))
+        && swarm::of(state, open.track).is_none()
+}
+
+/// Whether a track waits for a source that keeps it in its queue, for want of others.
+pub(crate) fn starves(state: &State, track: &TrackJob) -> bool {
+    let TrackPhase::Fetching(id) = track.phase else { return false };
+    state.transfers.open.get(&id).is_some_and(|open| is_starved(state, id, open))
+}
+
 pub(crate) fn wake(state: &State) -> Option<Timestamp> {
-    state.transfers.open.values().map(|open| overdue_at(state, open)).min()
+    let open = state.transfers.open.iter();
+    open.flat_map(|(id, open)| {
+        let starved = Some(open).filter(|open| is_starved(state, *id, open));
+        let replaced = starved.and_then(|open| schedule::alternative_at(state, open));
+        [Some(overdue_at(state, open)), replaced]
+    })
+    .flatten()
+    .min()
 }
 
 pub(crate) fn assigned(state: &mut State, id: AssignmentId, open: Assignment) {
@@ -243,6 +295,7 @@ pub(crate) fn started(state: &mut State, assignment: AssignmentId, at: Timestamp
 pub(crate) fn wait_extended(state: &mut State, assignment: AssignmentId, until: Timestamp) {
     if let Some(open) = state.transfers.open.get_mut(&assignment) {
         open.wait_until = until;
+        open.is_extended = true;
     }
 }
 
@@ -259,7 +312,13 @@ pub(crate) fn accepted(
     open.progress_at = at;
     let (source, size) = (open.source, open.size);
     if let Some(track) = state.track_mut(track) {
-        track.held = range.end;
+        track.held = match &mut track.swarm {
+            Some(swarm) => {
+                swarm.held.insert(range);
+                swarm.held.bytes()
+            }
+            None => range.end,
+        };
         track.size = Some(size);
         track.givers.insert(source);
         if is_head(range, size) {
@@ -270,10 +329,11 @@ pub(crate) fn accepted(
 
 pub(crate) fn taken_back(state: &mut State, track: TrackKey, assignment: AssignmentId) {
     state.transfers.open.remove(&assignment);
+    let other = state.transfers.open.iter().find(|(_, open)| open.track == track).map(|it| *it.0);
     if let Some(track) = state.track_mut(track)
         && track.phase == TrackPhase::Fetching(assignment)
     {
-        track.phase = TrackPhase::Wanted;
+        track.phase = other.map_or(TrackPhase::Wanted, TrackPhase::Fetching);
     }
 }
 

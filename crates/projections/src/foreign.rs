@@ -21,6 +21,7 @@ pub(crate) fn path(path: &str) -> String {
 pub(crate) fn peer(peer: &PeerId) -> PeerId {
     match peer {
         PeerId::Soulseek(name) => PeerId::Soulseek(cut(name, NAME_MOST)),
+        PeerId::Mesh(key) => PeerId::Mesh(cut(key, NAME_MOST)),
     }
 }
 

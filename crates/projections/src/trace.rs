@@ -235,7 +235,8 @@ fn fold_observation(
     seen: &Observation,
 ) -> Result<(), TableError> {
     match seen {
-        Observation::ChunkArrived { assignment, elapsed_ms, .. } => {
+        Observation::ChunkArrived { assignment, elapsed_ms, .. }
+        | Observation::PieceSpoiled { assignment, elapsed_ms, .. } => {
             total(draft, job, *assignment, |peer| {
                 peer.busy_ms = peer.busy_ms.saturating_add(*elapsed_ms);
             })
@@ -264,6 +265,9 @@ fn fold_observation(
         | Observation::PublishFailed { .. }
         | Observation::FileDiscarded { .. }
         | Observation::UploadEnded { .. }
+        | Observation::ContentDescribed { .. }
+        | Observation::HoldingTold { .. }
+        | Observation::SlotGranted { .. }
         | Observation::DeadlineReached => Ok(()),
     }
 }
@@ -305,7 +309,9 @@ fn fold_decision(draft: &mut Draft<'_>, job: JobId, decision: &Decision) -> Resu
             CutReason::Restarted
             | CutReason::QueuedTooLong
             | CutReason::JobStopped
-            | CutReason::Failed => Ok(()),
+            | CutReason::Failed
+            | CutReason::Overtaken
+            | CutReason::Complete => Ok(()),
         },
         Decision::ChunkAccepted { assignment, range, .. } => {
             total(draft, job, *assignment, |peer| {
@@ -332,6 +338,10 @@ fn fold_decision(draft: &mut Draft<'_>, job: JobId, decision: &Decision) -> Resu
         | Decision::SourceReturned { .. }
         | Decision::PeerRested { .. }
         | Decision::WaitExtended { .. }
+        | Decision::ContentAdopted { .. }
+        | Decision::OffsetChosen { .. }
+        | Decision::EndMoved { .. }
+        | Decision::SourceSilent { .. }
         | Decision::ChunkRefused { .. }
         | Decision::AttemptDropped { .. }
         | Decision::FileAssembled { .. }

@@ -12,12 +12,14 @@ use files::Files;
 pub use etiquette::keeps_etiquette;
 pub use limits::keeps_limits;
 pub use memory::forgets_no_refusal;
+pub use patience::keeps_looking;
 pub use proof::accepts_only_proof;
 
 mod etiquette;
 mod files;
 mod limits;
 mod memory;
+mod patience;
 mod proof;
 
 #[cfg(test)]
@@ -40,6 +42,8 @@ pub enum Law {
     Limits,
     /// [`keeps_etiquette`].
     Etiquette,
+    /// [`keeps_looking`].
+    Patience,
     /// [`forgets_no_refusal`].
     Memory,
     /// [`accepts_only_proof`].
@@ -60,6 +64,7 @@ impl fmt::Display for Law {
             Self::Conservation => "conservation",
             Self::Limits => "limits",
             Self::Etiquette => "etiquette",
+            Self::Patience => "patience",
             Self::Memory => "memory",
             Self::Proof => "proof",
             Self::Liveness => "liveness",
@@ -109,6 +114,7 @@ pub fn of_the_log(log: &[Envelope], policy: &Policy) -> Result<(), Broken> {
     conserves(log)?;
     keeps_limits(log, policy)?;
     keeps_etiquette(log, policy)?;
+    keeps_looking(log)?;
     forgets_no_refusal(log)?;
     accepts_only_proof(log, policy)
 }

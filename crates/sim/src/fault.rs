@@ -50,6 +50,11 @@ pub enum Misfortune {
         /// The peer.
         peer: u8,
     },
+    /// From now on a peer keeps us in its queue for ever.
+    PeerQueues {
+        /// The peer.
+        peer: u8,
+    },
     /// A peer is gone.
     PeerLeaves {
         /// The peer.

@@ -147,7 +147,8 @@ impl Fitted {
                 self.publish(at, (track, attempt), digest, path);
             }
             Effect::Discard { track, attempt } => self.discard(at, track, attempt),
-            Effect::Share { .. } => {}
+            // Nobody whose bytes are known beforehand is fitted.
+            Effect::Share { .. } | Effect::BeginAt { .. } | Effect::MoveEnd { .. } => {}
         }
     }
 

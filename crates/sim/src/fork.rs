@@ -221,6 +221,7 @@ impl<'a> Fork<'a> {
                     size: transfer.size,
                     range: ByteRange { start, end: transfer.size },
                     overlap: 0,
+                    content: None,
                 };
                 life.world.perform(effect, at);
             }

@@ -8,10 +8,12 @@
 //! history, with something changed, in a world that was fitted to it.
 
 pub mod check;
+pub mod crowd;
 pub mod fault;
 pub mod fork;
 pub mod rng;
 pub mod run;
+pub mod scenario;
 pub mod shrink;
 pub mod world;
 

@@ -89,6 +89,7 @@ impl World {
             | Misfortune::PeerLies { .. }
             | Misfortune::PeerDenies { .. }
             | Misfortune::PeerChangesSize { .. }
+            | Misfortune::PeerQueues { .. }
             | Misfortune::PeerLeaves { .. }
             | Misfortune::PeerReturns { .. } => self.turn(what, at),
             Misfortune::SessionLost { for_ms } => self.lose_session(at, for_ms),
@@ -144,6 +145,7 @@ impl World {
                 size,
                 range,
                 overlap,
+                content: _,
             } => {
                 let wanted = network::Wanted { track, attempt, assignment, size, range, overlap };
                 self.fetch(at, &wanted, &peer);
@@ -154,7 +156,8 @@ impl World {
             Effect::Examine { .. } | Effect::Publish { .. } | Effect::Discard { .. } => {
                 self.write(effect, at);
             }
-            Effect::Share { .. } => {}
+            // Nobody here describes the content of a file.
+            Effect::Share { .. } | Effect::BeginAt { .. } | Effect::MoveEnd { .. } => {}
         }
     }
 

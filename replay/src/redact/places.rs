@@ -42,6 +42,7 @@ fn observed(seen: &mut Observation, show: &mut impl FnMut(Place<'_>)) {
             named(peer, show);
             show(Place::Path(path));
         }
+        Observation::HoldingTold { peer, .. } => named(peer, show),
         Observation::SessionClosed { reason } => match reason {
             SessionEnd::Refused(words)
             | SessionEnd::CannotListen(words)
@@ -72,6 +73,9 @@ fn observed(seen: &mut Observation, show: &mut impl FnMut(Place<'_>)) {
         | Observation::FileExamined { outcome: Examination::Music(_), .. }
         | Observation::RecordingIdentified { .. }
         | Observation::FileDiscarded { .. }
+        | Observation::ContentDescribed { .. }
+        | Observation::SlotGranted { .. }
+        | Observation::PieceSpoiled { .. }
         | Observation::DeadlineReached => {}
     }
 }
@@ -131,13 +135,17 @@ fn decided(decision: &mut Decision, show: &mut impl FnMut(Place<'_>)) {
         | Decision::WaitExtended { .. }
         | Decision::ChunkAccepted { .. }
         | Decision::ChunkRefused { .. }
+        | Decision::ContentAdopted { .. }
+        | Decision::OffsetChosen { .. }
+        | Decision::EndMoved { .. }
+        | Decision::SourceSilent { .. }
         | Decision::FileAssembled { .. } => {}
     }
 }
 
 fn named(peer: &mut PeerId, show: &mut impl FnMut(Place<'_>)) {
     match peer {
-        PeerId::Soulseek(user) => show(Place::Peer(user)),
+        PeerId::Soulseek(name) | PeerId::Mesh(name) => show(Place::Peer(name)),
     }
 }
 

@@ -39,7 +39,8 @@ fn private_life(seed: u64) -> Vec<Record> {
     let life = sim::run::run(seed, &sim::fault::drawn(seed));
     let mut rng = Rng::new(seed, "private");
     let mut named = BTreeMap::new();
-    let mut person = move |PeerId::Soulseek(user): &mut PeerId| {
+    let mut person = move |peer: &mut PeerId| {
+        let (PeerId::Soulseek(user) | PeerId::Mesh(user)) = peer;
         let names = ["Ada_Lovelace", "konrad zuse", "~Hopper~", "geheim"];
         let next = format!("{}{}", names[rng.bits() as usize % names.len()], rng.bits() % 90);
         named.entry(user.clone()).or_insert(next).clone_into(user);

@@ -5,7 +5,7 @@
 //! One table is the whole truth: from it come the structs that are archived, the numbers, and both
 //! directions of the conversion. An event that the table lacks does not compile.
 
-use domain::chunk::Digest;
+use domain::chunk::{Content, Digest};
 use domain::decision::{
     AttemptDropReason, Choice, ChunkRefusal, CommandRefusal, CutReason, DropReason, HoldReason,
     JobFailure, Refusal, ResumedBy,
@@ -127,6 +127,12 @@ events! {
         118 FileDiscarded { track: TrackKey, attempt: u16 }
         119 UploadEnded { peer: PeerId, path: String, sent_bytes: u64, complete: bool }
         120 DeadlineReached {}
+        130 ContentDescribed { track: TrackKey, content: Content }
+        131 HoldingTold { track: TrackKey, peer: PeerId, ranges: Vec<ByteRange> }
+        132 SlotGranted { track: TrackKey, assignment: AssignmentId }
+        133 PieceSpoiled {
+            track: TrackKey, assignment: AssignmentId, range: ByteRange, elapsed_ms: u64,
+        }
     }
     decisions, Decision {
         200 JobAdded { job: JobId, release: ReleaseId }
@@ -172,6 +178,10 @@ events! {
         226 TrackRefused { track: TrackKey, attempt: u16, digest: Digest, reason: Refusal }
         227 TrackCompleted { track: TrackKey, attempt: u16, path: String }
         228 ReleaseReused { job: JobId, from: JobId }
+        240 ContentAdopted { track: TrackKey, attempt: u16, content: Content }
+        241 OffsetChosen { track: TrackKey, assignment: AssignmentId, range: ByteRange }
+        242 EndMoved { track: TrackKey, assignment: AssignmentId, end: u64 }
+        243 SourceSilent { track: TrackKey, source: SourceId }
     }
 }
 

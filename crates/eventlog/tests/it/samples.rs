@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 
-use domain::chunk::Digest;
+use domain::chunk::{Content, Digest};
 use domain::decision::{
     AttemptDropReason, Choice, ChunkRefusal, CommandRefusal, CutReason, DropReason, HoldReason,
     JobFailure, Refusal, ResumedBy,
@@ -56,6 +56,7 @@ const JOB: JobId = JobId(3);
 const TRACK: TrackKey = TrackKey { job: JOB, index: 4 };
 const ASSIGNMENT: AssignmentId = AssignmentId(500);
 const RANGE: ByteRange = ByteRange { start: 262_144, end: 524_288 };
+const CONTENT: Content = Content { root: DIGEST, size: 30_000_000, unit: 16_384 };
 const DIGEST: Digest = Digest([0xd1; 32]);
 const RELEASE: ReleaseId = ReleaseId([0x11; 16]);
 const UNTIL: Timestamp = Timestamp(1_700_000_000_000_001);
@@ -160,6 +161,13 @@ samples! { observations, Observation:
     FileDiscarded => { track: TRACK, attempt: 2 },
     UploadEnded => { peer: peer(), path: text("shared/x.flac"), sent_bytes: 77, complete: false },
     DeadlineReached => {},
+    ContentDescribed => { track: TRACK, content: CONTENT },
+    HoldingTold => {
+        track: TRACK, peer: PeerId::Mesh(text("9f3c")),
+        ranges: vec![RANGE, ByteRange { start: 600_000, end: 700_000 }]
+    },
+    SlotGranted => { track: TRACK, assignment: ASSIGNMENT },
+    PieceSpoiled => { track: TRACK, assignment: ASSIGNMENT, range: RANGE, elapsed_ms: 218 },
 }
 
 samples! { decisions, Decision:
@@ -202,6 +210,10 @@ samples! { decisions, Decision:
     TrackRefused => { track: TRACK, attempt: 2, digest: DIGEST, reason: Refusal::Unidentified },
     TrackCompleted => { track: TRACK, attempt: 2, path: text("Ada/An album/02.flac") },
     ReleaseReused => { job: JOB, from: JobId(1) },
+    ContentAdopted => { track: TRACK, attempt: 2, content: CONTENT },
+    OffsetChosen => { track: TRACK, assignment: ASSIGNMENT, range: RANGE },
+    EndMoved => { track: TRACK, assignment: ASSIGNMENT, end: 400_000 },
+    SourceSilent => { track: TRACK, source: SourceId(6) },
 }
 
 /// Every command, observation and decision, then every variant of the enums inside them.
@@ -344,11 +356,14 @@ fn reasons(out: &mut Vec<(String, Event)>) {
         BadContent => CutReason::BadContent,
         JobStopped => CutReason::JobStopped,
         Failed => CutReason::Failed,
+        Overtaken => CutReason::Overtaken,
+        Complete => CutReason::Complete,
     ]);
     inner!(out, ChunkRefusal, unused, [
         NotAssigned => ChunkRefusal::NotAssigned,
         NotNext => ChunkRefusal::NotNext,
         KnownBad => ChunkRefusal::KnownBad,
+        Held => ChunkRefusal::Held,
     ]);
     inner!(out, AttemptDropReason, anew, [
         NoSourceLeft => AttemptDropReason::NoSourceLeft,

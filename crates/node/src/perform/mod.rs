@@ -116,6 +116,8 @@ impl Performer {
                     cancel.send_replace(true);
                 }
             }
+            // Of parts only, and nobody here describes the content that they would be checked against.
+            Effect::BeginAt { .. } | Effect::MoveEnd { .. } => {}
             Effect::Examine { track, attempt, size } => {
                 let Some(work) = self.examining.begin(track, attempt) else { return };
                 let decoders = Arc::clone(&self.decoders);
@@ -156,8 +158,17 @@ impl Performer {
     }
 
     fn fetch(&mut self, effect: Effect) {
-        let Effect::FetchRange { track, attempt, assignment, peer, path, size, range, overlap } =
-            effect
+        let Effect::FetchRange {
+            track,
+            attempt,
+            assignment,
+            peer,
+            path,
+            size,
+            range,
+            overlap,
+            content: _,
+        } = effect
         else {
             return;
         };

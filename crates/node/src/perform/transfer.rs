@@ -82,7 +82,7 @@ async fn ended_by(cancelled: &mut watch::Receiver<bool>) {
 /// Asks for the file and waits for our turn.
 async fn grant(tools: &Tools, request: &Request) -> Result<Download, TransferFault> {
     let client = tools.session.borrow().clone().ok_or(TransferFault::SessionClosed)?;
-    let PeerId::Soulseek(user) = &request.peer;
+    let PeerId::Soulseek(user) = &request.peer else { return Err(TransferFault::CannotConnect) };
     let mut download = client.download(user, &request.path).await.map_err(|error| match error {
         soulseek::ClientError::SessionEnded => TransferFault::SessionClosed,
         soulseek::ClientError::AlreadyAsked => {

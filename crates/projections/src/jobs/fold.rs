@@ -82,7 +82,8 @@ fn observation(draft: &mut Draft<'_>, seen: &Observation, at: Timestamp) -> Fold
             }
             Ok(())
         }
-        Observation::ChunkArrived { track, assignment, elapsed_ms, .. } => {
+        Observation::ChunkArrived { track, assignment, elapsed_ms, .. }
+        | Observation::PieceSpoiled { track, assignment, elapsed_ms, .. } => {
             source_of(draft, *track, *assignment, |_, it| {
                 it.busy_ms = it.busy_ms.saturating_add(*elapsed_ms)
             })
@@ -118,6 +119,9 @@ fn observation(draft: &mut Draft<'_>, seen: &Observation, at: Timestamp) -> Fold
         | Observation::FilePublished { .. }
         | Observation::FileDiscarded { .. }
         | Observation::UploadEnded { .. }
+        | Observation::ContentDescribed { .. }
+        | Observation::HoldingTold { .. }
+        | Observation::SlotGranted { .. }
         | Observation::DeadlineReached => Ok(()),
     }
 }
@@ -180,9 +184,14 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
             None => Ok(()),
         },
         Decision::TrackWaiting { track, until } => self::track(draft, *track, |row| {
+            let again = advice::again_at("searched for again", *until);
+            if row.open.is_some() {
+                // Somebody keeps us in a queue, and others are looked for meanwhile.
+                row.next_action = Some(again);
+                return;
+            }
             row.state = TrackState::Waiting { until: *until };
             row.reason = Some("no source offers it".to_owned());
-            let again = advice::again_at("searched for again", *until);
             row.next_action = Some(format!("{again}; retry the job to search at once"));
         }),
         Decision::SourceFound { track, source, peer, path, size, likeness } => {
@@ -239,7 +248,7 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
             peer,
             path,
             size,
-            range,
+            range: _,
             overlap: _,
             choice,
         } => {
@@ -247,7 +256,6 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
             range_assigned(draft, *track, *assignment, *source, asked, *choice)?;
             self::track(draft, *track, |row| {
                 row.attempt = *attempt;
-                row.held_bytes = range.start;
             })
         }
         Decision::AssignmentCut { track, assignment, reason } => {
@@ -265,13 +273,20 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
                 self::track(draft, *track, |row| row.go(TrackState::Downloading))?;
                 source_of(draft, *track, *assignment, |_, it| it.state = SourceState::Sending)?;
             }
-            self::track(draft, *track, |row| row.held_bytes = range.end)?;
+            self::track(draft, *track, |row| {
+                row.held_bytes = row.held_bytes.saturating_add(range.len());
+            })?;
             source_of(draft, *track, *assignment, |attempt, it| {
                 it.bytes_accepted = it.bytes_accepted.saturating_add(range.len());
                 it.gave_to = Some(attempt);
             })
         }
-        Decision::ChunkRefused { .. } => Ok(()),
+        // The row tells of the assignment made last; who gives which part is in the log.
+        Decision::ChunkRefused { .. }
+        | Decision::ContentAdopted { .. }
+        | Decision::OffsetChosen { .. }
+        | Decision::EndMoved { .. }
+        | Decision::SourceSilent { .. } => Ok(()),
         Decision::AttemptDropped { track, attempt: _, reason } => {
             begin_anew(draft, *track, "the bytes held were given up", &reason.to_string())
         }

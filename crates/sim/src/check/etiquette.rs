@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::decision::{CutReason, Decision, DropReason, HoldReason, ResumedBy};
+use domain::id::Transport;
 use domain::observation::{Lookup, LookupFault, Observation};
 use domain::{
     AssignmentId, Envelope, Event, Input, JobId, PeerId, Policy, SourceId, Timestamp, TrackKey,
@@ -23,6 +24,9 @@ pub fn keeps_etiquette(log: &[Envelope], policy: &Policy) -> Result<(), Broken> 
 
 /// A remote file.
 type Remote = (TrackKey, SourceId);
+
+/// Least rest of a node of the mesh.
+const MESH_REST_MS: u64 = 1_000;
 
 /// Longest wait that a service is believed.
 const BELIEVED_MS: u64 = 3_600_000;
@@ -45,6 +49,8 @@ struct Manners<'a> {
     deferred: BTreeMap<Lookup, Timestamp>,
     searches: BTreeMap<TrackKey, u32>,
     waiting: BTreeMap<TrackKey, Timestamp>,
+    /// Tracks whose content is known: what one source does not give, others give.
+    parts: BTreeSet<TrackKey>,
     /// Whether the input of this step is a failed lookup, and what its service asked for.
     asked_wait_ms: u64,
 }
@@ -71,6 +77,7 @@ impl<'a> Manners<'a> {
             deferred: BTreeMap::new(),
             searches: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            parts: BTreeSet::new(),
             asked_wait_ms: 0,
         }
     }
@@ -94,6 +101,16 @@ impl<'a> Manners<'a> {
             Input::Observation(Observation::TransferStarted { assignment, .. }) => {
                 if let Some(asked) = self.open.get_mut(assignment) {
                     (asked.is_running, asked.moved) = (true, at);
+                }
+            }
+            Input::Observation(
+                Observation::ChunkArrived { assignment, .. }
+                | Observation::PieceSpoiled { assignment, .. },
+            ) => {
+                if let Some(asked) = self.open.get_mut(assignment)
+                    && self.parts.contains(&asked.remote.0)
+                {
+                    asked.moved = at;
                 }
             }
             Input::Observation(Observation::LookupFailed {
@@ -133,7 +150,11 @@ impl<'a> Manners<'a> {
                 }
             }
             Decision::PeerRested { track, peer, until, .. } => {
-                if *until < at.plus_ms(self.policy.peer_rest_ms) {
+                let least = match peer.transport() {
+                    Transport::Stream => self.policy.peer_rest_ms,
+                    Transport::Ranges => MESH_REST_MS,
+                };
+                if *until < at.plus_ms(least) {
                     return Err(format!("{peer} failed and is left no rest"));
                 }
                 self.rests.insert(peer.clone(), *until);
@@ -141,10 +162,15 @@ impl<'a> Manners<'a> {
                     *self.failures.entry(remote).or_default() += 1;
                 }
             }
+            Decision::ContentAdopted { track, .. } => {
+                self.parts.insert(*track);
+            }
             Decision::FileAssembled { track, .. } => {
+                self.parts.remove(track);
                 self.open.retain(|_, asked| asked.remote.0 != *track);
             }
             Decision::AttemptDropped { track, .. } => {
+                self.parts.remove(track);
                 self.open.retain(|_, asked| asked.remote.0 != *track);
                 self.givers.remove(track);
             }
@@ -245,7 +271,7 @@ impl<'a> Manners<'a> {
             return Err(format!("source {source} of {track} is out of use and is asked"));
         }
         let failures = self.failures.get(&remote).copied().unwrap_or(0);
-        if failures >= self.policy.source_failures {
+        if failures >= self.policy.source_failures && !self.parts.contains(&track) {
             return Err(format!("source {source} of {track} failed {failures} times and is asked"));
         }
         Ok(())

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::chunk::{Digest, OVERLAP_BYTES};
-use domain::{AssignmentId, ByteRange, Decision, Event, Input, JobId, Observation, TrackKey};
+use domain::{
+    AssignmentId, ByteRange, Decision, Event, Input, JobId, Observation, RangeSet, TrackKey,
+};
 
 /// What is wrong with bytes for a file that is gathered no more.
 const PAST: &str = "is fetched although that attempt is over";
@@ -15,6 +17,8 @@ pub(super) struct Files {
     of: BTreeMap<(TrackKey, u16), File>,
     open: BTreeMap<AssignmentId, (TrackKey, u16)>,
     arrived: BTreeSet<(AssignmentId, ByteRange, Digest)>,
+    /// What open assignments for parts of a file were told to give.
+    parts: BTreeMap<AssignmentId, ByteRange>,
     cancelled: BTreeSet<JobId>,
     /// Open assignments whose source was seen to have another file.
     contradicted: BTreeSet<AssignmentId>,
@@ -24,6 +28,8 @@ pub(super) struct Files {
 struct File {
     size: u64,
     held: u64,
+    /// The bytes held, where the content is known and they come in any order.
+    parts: Option<RangeSet>,
     stage: Stage,
 }
 
@@ -111,9 +117,17 @@ impl Files {
             Decision::RangeAssigned {
                 assignment, track, attempt, size, range, overlap, ..
             } => {
-                let fresh = File { size: *size, held: 0, stage: Stage::Partial };
+                let fresh = File { size: *size, held: 0, parts: None, stage: Stage::Partial };
                 self.of.entry((*track, *attempt)).or_insert(fresh);
                 let file = self.file(*track, *attempt, &Stage::Partial, PAST)?;
+                if file.parts.is_some() {
+                    if range.is_empty() || range.end > file.size || *overlap != 0 {
+                        return Err(format!("{range} is asked for of {}", file.size));
+                    }
+                    self.open.insert(*assignment, (*track, *attempt));
+                    self.parts.insert(*assignment, *range);
+                    return Ok(());
+                }
                 if file.held == 0 {
                     file.size = *size;
                 }
@@ -130,13 +144,39 @@ impl Files {
             }
             Decision::AssignmentCut { assignment, .. } => {
                 self.open.remove(assignment);
+                self.parts.remove(assignment);
             }
+            Decision::ContentAdopted { track, attempt, content } => {
+                if self.open.values().any(|(of, _)| of == track) {
+                    return Err(format!("{track} is asked for as a whole and in parts"));
+                }
+                let held = self.of.get(&(*track, *attempt)).map_or(0, |file| file.held);
+                if held > 0 {
+                    return Err(format!("{held} B of {track} were never checked"));
+                }
+                let (size, parts) = (content.size, Some(RangeSet::default()));
+                let file = File { size, held: 0, parts, stage: Stage::Partial };
+                self.of.insert((*track, *attempt), file);
+            }
+            Decision::OffsetChosen { assignment, range, .. } => {
+                if !self.parts.contains_key(assignment) {
+                    return Err(format!("assignment {assignment} begins and was not open"));
+                }
+                self.parts.insert(*assignment, *range);
+            }
+            Decision::EndMoved { assignment, end, .. } => match self.parts.get_mut(assignment) {
+                Some(part) => part.end = *end,
+                None => return Err(format!("assignment {assignment} is moved and was not open")),
+            },
             Decision::ChunkAccepted { track, assignment, range, digest } => {
                 let Some((of, attempt)) = self.open.get(assignment).copied() else {
                     return Err("accepted by no open assignment".into());
                 };
                 if of != *track {
                     return Err("accepted for another track".into());
+                }
+                if let Some(part) = self.parts.get(assignment).copied() {
+                    return self.part(*track, attempt, *assignment, part, *range, *digest);
                 }
                 if !self.arrived.remove(&(*assignment, *range, *digest)) {
                     return Err("accepted bytes that did not arrive".into());
@@ -180,8 +220,41 @@ impl Files {
 
     fn end(&mut self, track: TrackKey, attempt: u16, was_proved: bool) {
         self.close(track);
-        let over = File { size: 0, held: 0, stage: Stage::Over { was_proved } };
+        let over = File { size: 0, held: 0, parts: None, stage: Stage::Over { was_proved } };
         self.of.insert((track, attempt), over);
+    }
+
+    /// Bytes of a file that comes in parts: they arrived, were asked for, and were not held.
+    fn part(
+        &mut self,
+        track: TrackKey,
+        attempt: u16,
+        assignment: AssignmentId,
+        part: ByteRange,
+        range: ByteRange,
+        digest: Digest,
+    ) -> Result<(), String> {
+        let inside = |outer: ByteRange| outer.start <= range.start && range.end <= outer.end;
+        let came = |(by, whole, of): &(AssignmentId, ByteRange, Digest)| {
+            *by == assignment && *of == digest && inside(*whole)
+        };
+        if !self.arrived.iter().any(came) {
+            return Err("accepted bytes that did not arrive".into());
+        }
+        if range.is_empty() || range.start < part.start {
+            return Err(format!("{range} accepted of the part {part}"));
+        }
+        let file = self.file(track, attempt, &Stage::Partial, PAST)?;
+        let size = file.size;
+        let Some(held) = &mut file.parts else {
+            return Err(format!("{track} is gathered in parts and its content is not known"));
+        };
+        if held.meets(range) || range.end > size {
+            return Err(format!("{range} accepted twice, or behind the end of {size} B"));
+        }
+        held.insert(range);
+        file.held = held.bytes();
+        Ok(())
     }
 
     /// The file of an attempt, which must be wanted and so far; or else what is wrong.
@@ -200,6 +273,8 @@ impl Files {
     }
 
     fn close(&mut self, track: TrackKey) {
+        let open = &self.open;
+        self.parts.retain(|id, _| open.get(id).is_none_or(|(of, _)| *of != track));
         self.open.retain(|_, (of, _)| *of != track);
     }
 }

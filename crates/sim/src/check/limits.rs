@@ -3,10 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::decision::Decision;
+use domain::id::Transport;
 use domain::observation::Observation;
 use domain::{AssignmentId, Envelope, Event, Input, JobId, PeerId, Policy, Timestamp, TrackKey};
 
 use super::{Broken, Law, each};
+
+/// Parts that a node of the mesh is asked for at once.
+const PARTS_AHEAD: u32 = 4;
+
+fn is_stream(peer: &PeerId) -> bool {
+    peer.transport() == Transport::Stream
+}
 
 /// Limits: open assignments and searches stay within policy at every moment.
 ///
@@ -16,18 +24,21 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), Broken> {
     let mut open: BTreeMap<AssignmentId, (PeerId, TrackKey)> = BTreeMap::new();
     let mut searches = BTreeMap::new();
     let mut sent: Vec<Timestamp> = Vec::new();
+    // Tracks whose content is known: they may come from many at once.
+    let mut parts: BTreeSet<TrackKey> = BTreeSet::new();
     let mut asked: BTreeMap<&str, (Timestamp, JobId)> = BTreeMap::new();
     each(Law::Limits, log, |Envelope { at, event, .. }| {
         match event {
             Event::Decision(Decision::RangeAssigned { assignment, peer, track, .. }) => {
-                if open.values().any(|(_, other)| other == track) {
+                if open.values().any(|(other, of)| {
+                    of == track && (!parts.contains(track) || is_stream(peer) && other == peer)
+                }) {
                     return Err(format!("two sources at once for {track}"));
                 }
                 open.insert(*assignment, (peer.clone(), *track));
                 let with_peer = open.values().filter(|(other, _)| other == peer).count();
-                if with_peer > policy.transfers_per_peer as usize
-                    || open.len() > policy.transfers as usize
-                {
+                let most = if is_stream(peer) { policy.transfers_per_peer } else { PARTS_AHEAD };
+                if with_peer > most as usize || open.len() > policy.transfers as usize {
                     return Err(format!("{with_peer} with {peer}, {} in all", open.len()));
                 }
             }
@@ -36,7 +47,13 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), Broken> {
             }
             Event::Decision(
                 Decision::FileAssembled { track, .. } | Decision::AttemptDropped { track, .. },
-            ) => open.retain(|_, (_, other)| other != track),
+            ) => {
+                open.retain(|_, (_, other)| other != track);
+                parts.remove(track);
+            }
+            Event::Decision(Decision::ContentAdopted { track, .. }) => {
+                parts.insert(*track);
+            }
             // What is open is sent again by a new run.
             Event::Input(Input::Observation(Observation::NodeStarted { .. })) => {
                 sent.extend(searches.keys().map(|_| *at));

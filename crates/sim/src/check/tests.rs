@@ -41,14 +41,22 @@ fn first(log: &[Envelope], name: &str) -> usize {
     log.iter().position(|envelope| render::name(&envelope.event) == name).unwrap()
 }
 
-/// The first chunk that does not make its file whole: where it was accepted, for which track and by
+/// The first chunk that the next of its assignment follows: where it was accepted, for which track and by
 /// which assignment.
 fn middle(log: &[Envelope]) -> (usize, TrackKey, AssignmentId) {
-    let found = log.windows(2).enumerate().find_map(|(at, pair)| match &pair[0].event {
+    let accepted = |envelope: &Envelope| match &envelope.event {
         Event::Decision(Decision::ChunkAccepted { track, assignment, .. }) => {
-            (render::name(&pair[1].event) != "FileAssembled").then_some((at, *track, *assignment))
+            Some((*track, *assignment))
         }
         _ => None,
+    };
+    let found = log.iter().enumerate().find_map(|(at, envelope)| {
+        let (track, assignment) = accepted(envelope)?;
+        let mut decided = log[at + 1..].iter().filter(|later| {
+            later.event.track() == Some(track) && matches!(later.event, Event::Decision(_))
+        });
+        let next = decided.next().and_then(accepted);
+        (next == Some((track, assignment))).then_some((at, track, assignment))
     });
     found.unwrap()
 }

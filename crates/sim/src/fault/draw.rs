@@ -34,12 +34,13 @@ fn moment(rng: &mut Rng) -> u32 {
 
 /// What a peer is like.
 fn fate(rng: &mut Rng, peer: u8) -> Misfortune {
-    match rng.within(0, 6) {
+    match rng.within(0, 7) {
         0 => Misfortune::PeerDies { peer, after: rng.within(0, 900_000) },
         1 => Misfortune::PeerStalls { peer, after: rng.within(0, 900_000) },
         2 => Misfortune::PeerDenies { peer },
         3 => Misfortune::PeerLeaves { peer },
         4 => Misfortune::PeerChangesSize { peer },
+        5 => Misfortune::PeerQueues { peer },
         _ => Misfortune::PeerLies { peer },
     }
 }

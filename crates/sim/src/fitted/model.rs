@@ -166,7 +166,11 @@ impl Model {
                     // Its end says why.
                     CutReason::Failed => return,
                     // What it would have come to is not known, and so far it was well.
-                    CutReason::Restarted | CutReason::BadContent | CutReason::JobStopped => {
+                    CutReason::Restarted
+                    | CutReason::BadContent
+                    | CutReason::JobStopped
+                    | CutReason::Overtaken
+                    | CutReason::Complete => {
                         if under.bytes == 0 {
                             return;
                         }

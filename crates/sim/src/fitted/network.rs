@@ -83,8 +83,17 @@ impl Fitted {
     }
 
     pub(super) fn fetch(&mut self, at: Timestamp, effect: Effect) {
-        let Effect::FetchRange { track, attempt, assignment, peer, path, size, range, overlap } =
-            effect
+        let Effect::FetchRange {
+            track,
+            attempt,
+            assignment,
+            peer,
+            path,
+            size,
+            range,
+            overlap,
+            content: _,
+        } = effect
         else {
             unreachable!("{effect:?} is no transfer")
         };

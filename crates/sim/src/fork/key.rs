@@ -26,7 +26,10 @@ impl Key {
                 Self::Staged(*track, *attempt)
             }
             Effect::Discard { track, attempt } => Self::Discard(*track, *attempt),
-            Effect::CancelTransfer { .. } | Effect::Share { .. } => return None,
+            Effect::CancelTransfer { .. }
+            | Effect::BeginAt { .. }
+            | Effect::MoveEnd { .. }
+            | Effect::Share { .. } => return None,
         })
     }
 
@@ -43,6 +46,8 @@ impl Key {
             | Observation::TransferStarted { assignment, .. }
             | Observation::OverlapCompared { assignment, .. }
             | Observation::ChunkArrived { assignment, .. }
+            | Observation::SlotGranted { assignment, .. }
+            | Observation::PieceSpoiled { assignment, .. }
             | Observation::TransferEnded { assignment, .. } => Self::Transfer(*assignment),
             Observation::FileExamined { track, attempt, .. }
             | Observation::ExamineFailed { track, attempt, .. }
@@ -54,6 +59,8 @@ impl Key {
             | Observation::SessionOpened
             | Observation::SessionClosed { .. }
             | Observation::UploadEnded { .. }
+            | Observation::ContentDescribed { .. }
+            | Observation::HoldingTold { .. }
             | Observation::DeadlineReached => return None,
         })
     }

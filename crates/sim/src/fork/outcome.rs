@@ -265,6 +265,10 @@ fn chosen(decided: &Decision) -> Option<String> {
         | Decision::SourceSuspected { .. }
         | Decision::SourceReturned { .. }
         | Decision::WaitExtended { .. }
+        | Decision::ContentAdopted { .. }
+        | Decision::OffsetChosen { .. }
+        | Decision::EndMoved { .. }
+        | Decision::SourceSilent { .. }
         | Decision::ChunkAccepted { .. }
         | Decision::ChunkRefused { .. }
         | Decision::FileAssembled { .. } => return None,

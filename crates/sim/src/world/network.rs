@@ -151,6 +151,10 @@ impl World {
                 let fault = TransferFault::Denied("File not shared.".into());
                 return self.plan(now, ended(track, assignment, fault));
             }
+            Fate::Queues => {
+                let place = 40;
+                return self.plan(now, Observation::PlaceTold { track, assignment, place });
+            }
             Fate::Gone => {
                 let end = ended(track, assignment, TransferFault::CannotConnect);
                 return self.plan(now.plus_ms(10_000), end);

@@ -30,6 +30,8 @@ pub(super) enum Fate {
     Stalls(u64),
     /// Every request is refused.
     Denies,
+    /// Its queue does not move.
+    Queues,
     /// Cannot be reached.
     Gone,
     /// Offers one size and has another.
@@ -83,6 +85,7 @@ impl World {
             Misfortune::PeerLies { peer } => (peer, Fate::Babbles),
             Misfortune::PeerDenies { peer } => (peer, Fate::Denies),
             Misfortune::PeerChangesSize { peer } => (peer, Fate::Resizes),
+            Misfortune::PeerQueues { peer } => (peer, Fate::Queues),
             Misfortune::PeerLeaves { peer } => (peer, Fate::Gone),
             Misfortune::PeerReturns { peer } => (peer, Fate::Honest),
             other => unreachable!("{other} is not of a peer"),
@@ -97,7 +100,7 @@ impl World {
                 }
             }
             Fate::Stalls(_) => drop(self.cut(|asked| asked == number)),
-            Fate::Honest | Fate::Denies | Fate::Resizes | Fate::Babbles => {}
+            Fate::Honest | Fate::Denies | Fate::Resizes | Fate::Babbles | Fate::Queues => {}
         }
     }
 }

@@ -1,0 +1,112 @@
+//! Short histories of files that come in parts.
+
+use domain::chunk::{Content, Digest};
+use domain::observation::{Observation, TransferEnd, TransferFault};
+use domain::{AssignmentId, ByteRange, Input, JobId, PeerId, TrackKey};
+
+use crate::testing::*;
+
+const TRACK: TrackKey = TrackKey { job: JobId(1), index: 0 };
+const SIZE: u64 = 1_000_000;
+
+fn described() -> Input {
+    let content = Content { root: Digest([7; 32]), size: SIZE, unit: 16_384 };
+    Input::Observation(Observation::ContentDescribed { track: TRACK, content })
+}
+
+fn holds(key: &str, ranges: &[(u64, u64)]) -> Input {
+    let range = |(start, end): &(u64, u64)| ByteRange { start: *start, end: *end };
+    Input::Observation(Observation::HoldingTold {
+        track: TRACK,
+        peer: PeerId::Mesh(key.into()),
+        ranges: ranges.iter().map(range).collect(),
+    })
+}
+
+fn granted(assignment: u64) -> Input {
+    let assignment = AssignmentId(assignment);
+    Input::Observation(Observation::SlotGranted { track: TRACK, assignment })
+}
+
+fn spoiled(assignment: u64, start: u64, end: u64) -> Input {
+    Input::Observation(Observation::PieceSpoiled {
+        track: TRACK,
+        assignment: AssignmentId(assignment),
+        range: ByteRange { start, end },
+        elapsed_ms: 100,
+    })
+}
+
+fn begun() -> Vec<Input> {
+    vec![session(), add_job(), fetched(1), described()]
+}
+
+fn with(more: impl IntoIterator<Item = Input>) -> Vec<Input> {
+    begun().into_iter().chain(more).collect()
+}
+
+#[test]
+fn who_gives_ranges_is_asked_for_parts_from_the_end() {
+    given(begun()).when(holds("9f", &[])).then(
+        "SourceFound         job=1/1 source=0 peer=mesh:9f 1000000 B likeness=100.0% path=\"\"\n\
+         RangeAssigned       job=1/1 attempt=0 assignment=1 to=mesh:9f source=0 range=884736..1000000 of 1000000 B overlap=0 candidates=1 cost=576 ms\n\
+         RangeAssigned       job=1/1 attempt=0 assignment=2 to=mesh:9f source=0 range=753664..884736 of 1000000 B overlap=0 candidates=1 cost=655 ms",
+    );
+}
+
+#[test]
+fn who_holds_a_part_is_asked_for_that_part() {
+    given(begun()).when(holds("9f", &[(1, 40_000)])).then(
+        "SourceFound         job=1/1 source=0 peer=mesh:9f 1000000 B likeness=100.0% path=\"\"\n\
+         RangeAssigned       job=1/1 attempt=0 assignment=1 to=mesh:9f source=0 range=16384..32768 of 1000000 B overlap=0 candidates=1 cost=81 ms",
+    );
+}
+
+#[test]
+fn who_streams_begins_where_it_is_needed_when_it_is_our_turn() {
+    given(with([answered("ada", &[file(1, SIZE)]), holds("9f", &[])])).when(granted(1)).then(
+        "OffsetChosen        job=1/1 assignment=1 range=0..1000000\n\
+         EndMoved            job=1/1 assignment=1 end=753664",
+    );
+}
+
+#[test]
+fn files_of_other_sizes_are_other_files() {
+    given(begun())
+        .when(answered("ada", &[file(1, SIZE + 1)]))
+.then("SourceFound         job=1/1 source=0 peer=slsk:ada 1000001 B likeness=94.9% path=\"m\\Tin Orchard\\Harbour Lights\\01 - Tone One.flac\"");
+}
+
+#[test]
+fn wrong_bytes_are_asked_of_somebody_else() {
+    let history = with([holds("9f", &[]), spoiled(1, 884_736, 901_120)]);
+    let given = given(history);
+    let swarm = super::of(given.engine().state(), TRACK).unwrap();
+    let giver = &swarm.givers[&domain::SourceId(0)];
+    assert!(swarm.held.is_empty() && giver.doubted.bytes() > 16_384);
+}
+
+#[test]
+fn with_its_connection_all_parts_of_a_node_are_lost_and_it_rests_briefly() {
+    given(with([holds("9f", &[])]))
+        .when(Input::Observation(Observation::TransferEnded {
+            track: TRACK,
+            assignment: AssignmentId(2),
+            end: TransferEnd::Failed(TransferFault::ConnectionCut),
+        }))
+        .then(
+            "AssignmentCut       job=1/1 assignment=1 reason=\"failed\"\n\
+             AssignmentCut       job=1/1 assignment=2 reason=\"failed\"\n\
+             PeerRested          job=1/1 peer=mesh:9f reason=\"connection cut\" until=00:00:07.000",
+        );
+}
+
+#[test]
+fn a_description_that_comes_too_late_or_makes_no_sense_is_not_taken() {
+    let whole = [session(), add_job(), fetched(1), answered("ada", &[file(1, SIZE)])];
+    let held = whole.clone().into_iter().chain([chunk(TRACK, 1, 0, 262_144)]);
+    given(held).when(described()).then("");
+    let nonsense = Content { root: Digest([7; 32]), size: SIZE, unit: 0 };
+    let described = Observation::ContentDescribed { track: TRACK, content: nonsense };
+    given(whole).when(Input::Observation(described)).then("");
+}
