@@ -9,5 +9,6 @@ mod jobs;
 mod kill;
 mod laws;
 mod letter;
+mod past;
 mod rebuild;
 mod trace;
