@@ -1,6 +1,7 @@
 //! Talks to a running node over its GraphQL API, as any other client would.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::de::DeserializeOwned;
@@ -8,18 +9,26 @@ use serde_json::{Value, json};
 
 use crate::exit::Failure;
 
+/// A node answers from memory; what takes longer than this is not a node.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// What has to read a log from its first event on takes as long as the log is.
+const LONG_PATIENCE: Duration = Duration::from_secs(3600);
+
 /// A node's API.
 pub(crate) struct Client {
     http: reqwest::Client,
     address: SocketAddr,
+    patience: Duration,
 }
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> anyhow::Result<Self> {
-        // A node answers from memory; what takes longer than this is not a node.
-        let http =
-            reqwest::Client::builder().timeout(std::time::Duration::from_secs(15)).build()?;
-        Ok(Self { http, address })
+        Ok(Self { http: reqwest::Client::builder().build()?, address, patience: PATIENCE })
+    }
+
+    /// The same for what reads the whole log.
+    pub(crate) fn patient(self) -> Self {
+        Self { patience: LONG_PATIENCE, ..self }
     }
 
     /// Asks and returns `data`.
@@ -31,6 +40,7 @@ impl Client {
         let sent = self
             .http
             .post(format!("http://{}/graphql", self.address))
+            .timeout(self.patience)
             .json(&json!({ "query": query, "variables": variables }))
             .send()
             .await
@@ -47,6 +57,7 @@ impl Client {
         let answer = self
             .http
             .get(format!("http://{}{path}", self.address))
+            .timeout(self.patience)
             .send()
             .await
             .map_err(|error| self.unreachable(&error))?;

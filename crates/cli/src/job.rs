@@ -137,7 +137,10 @@ const TRACKS: &str = "tracks { medium place title state reason nextAction bytesH
                       refused { reason peers } }";
 
 pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()> {
-    let client = Client::new(api)?;
+    let mut client = Client::new(api)?;
+    if let Command::ExportHistory { .. } | Command::Show { at: Some(_), .. } = &command {
+        client = client.patient();
+    }
     match command {
         Command::Add { reference } => {
             let Added { id, .. } = add(&client, &reference).await?;
