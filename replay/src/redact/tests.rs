@@ -192,10 +192,18 @@ fn part() -> impl Strategy<Value = String> {
     ]
 }
 
-fn path() -> impl Strategy<Value = String> {
-    let ending = "(\\.(flac|MP3|aif|txt|f'lac|Ⅷ))?";
-    (prop::collection::vec(part(), 0..9), ending)
-        .prop_map(|(parts, ending)| parts.concat() + &ending)
+/// A path, and whether a title stands in it where it should.
+fn path() -> impl Strategy<Value = (String, bool)> {
+    let parts = || prop::collection::vec(part(), 0..4).prop_map(|parts| parts.concat());
+    let ending = prop_oneof![2 => Just(".flac".to_owned()), 1 => "(\\.(MP3|aif|txt|f'lac|Ⅷ))?"];
+    (parts(), parts(), ending, any::<bool>()).prop_map(|(folder, name, ending, is_titled)| {
+        let path = if is_titled {
+            format!("{folder}\\The Tin Orchard\\Harbour Lights\\{name} TITLE{ending}")
+        } else {
+            format!("{folder}{name}{ending}")
+        };
+        (path, is_titled)
+    })
 }
 
 proptest! {
@@ -215,16 +223,22 @@ proptest! {
                     target.credit.name = "The Tin Orchard".into();
                     for (track, title) in target.tracks.iter_mut().zip(titles.iter().cycle()) {
                         track.title.clone_from(title);
+                        track.credit.name = "The Tin Orchard".into();
                     }
                 }
                 Input::Observation(Observation::SearchAnswered { peer, files, .. }) => {
                     let PeerId::Soulseek(name) = peer;
                     name.push_str(&user);
                     let offers = paths.iter().zip(files.clone().into_iter().cycle());
-                    *files = offers.map(|(path, mut file)| {
-                        file.path.clone_from(path);
-                        file
-                    }).collect();
+                    let mut titles = titles.iter().cycle();
+                    *files = offers
+                        .map(|((path, is_titled), mut file)| {
+                            let title = titles.next().expect("there is a title");
+                            let is_there = if *is_titled { title } else { "TITLE" };
+                            file.path = path.replacen("TITLE", is_there, 1);
+                            file
+                        })
+                        .collect();
                 }
                 _ => {}
             }
