@@ -321,6 +321,16 @@ fn job(api: SocketAddr, arguments: &[&str]) -> (i32, String) {
     (code(&output), said(&output) + &errors(&output))
 }
 
+/// A finished job, as it was when nothing of it was known and when it was looked up.
+fn assert_then(api: SocketAddr) {
+    let before =
+        (1..50u64).take_while(|at| job(api, &["show", "1", "--at", &at.to_string()]).0 == 3);
+    let before = before.count() as u64;
+    assert_job(api, &["show", "1", "--at", &before.to_string()], 3, "there is no job 1 at event");
+    assert_job(api, &["show", "1", "--at", &(before + 1).to_string()], 0, "0/0 tracks");
+    assert_job(api, &["show", "1", "--at", "999999"], 1, "is not recorded yet");
+}
+
 fn assert_job(api: SocketAddr, arguments: &[&str], code: i32, words: &str) {
     let (exited, said) = job(api, arguments);
     assert!(exited == code && said.contains(words), "{arguments:?}: exit code {exited}: {said}");
@@ -350,6 +360,7 @@ async fn every_job_command_says_by_its_exit_code_what_became_of_it() {
     assert_job(api, &["watch", "1"], 0, "Harbour Lights: 9 of 9 tracks");
     assert_job(api, &["list"], 0, "9/9 tracks, completed");
     assert_job(api, &["show", "1"], 0, "01 - ");
+    assert_then(api);
     assert_job(api, &["cancel", "1"], 7, "job 1 is over");
     assert_job(api, &["retry", "1"], 7, "hint");
     let history = dir.path().join("one history");

@@ -4,7 +4,7 @@
 use async_graphql::connection::{Connection, Edge, EmptyFields};
 use async_graphql::{Context, ID, Object, Result};
 use domain::JobId;
-use projections::{Control, search};
+use projections::{Control, past, search};
 
 use crate::error::bad_input;
 use crate::mutation::job_id;
@@ -13,7 +13,7 @@ use crate::object::{
     ReleaseReference, SearchHit, SearchKind, SearchPosition, Target,
 };
 use crate::scalar::Seq;
-use crate::state::{Advances, ApiState, reach, read};
+use crate::state::{Advances, ApiState, PastTurn, reach, read};
 
 /// Entries of a list where nothing else is asked for.
 const USUAL_FIRST: i32 = 25;
@@ -35,8 +35,12 @@ impl Query {
         #[graphql(desc = "Wait up to 2 s until this event is taken into account.")] min_seq: Option<
             Seq,
         >,
+        #[graphql(desc = "As it was after this event. Costs the way there.")] as_of: Option<Seq>,
     ) -> Result<Option<Job>> {
         let job = job_id(&id)?;
+        if let Some(at) = as_of {
+            return past_job(context, job, at.into()).await;
+        }
         if let Some(least) = min_seq {
             reach(&context.data::<Advances>()?.jobs, least.into()).await?;
         }
@@ -167,6 +171,19 @@ impl Query {
             Err(error) => Target::Invalid(InvalidReference::new(&error)),
         }
     }
+}
+
+/// A job as it was. One question at a time: each folds everything up to the event anew.
+async fn past_job(context: &Context<'_>, job: JobId, at: domain::Seq) -> Result<Option<Job>> {
+    let log = context.data::<ApiState>()?.log.clone();
+    if at > log.durable() {
+        let last = log.durable();
+        return Err(bad_input(format!("event {at} is not recorded yet; the last one is {last}")));
+    }
+    let _turn = context.data::<PastTurn>()?.0.lock().await;
+    let found = read(move || past::jobs(&log, at)).await?;
+    let found = read(move || found.get(job)).await?;
+    Ok(found.value.map(|job| Job::new(found.seq, job)))
 }
 
 fn checked(first: Option<i32>) -> Result<usize> {

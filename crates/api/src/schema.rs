@@ -5,7 +5,7 @@ use async_graphql::{SDLExportOptions, Schema, SchemaBuilder};
 use crate::mutation::Mutation;
 use crate::object::UserError;
 use crate::query::Query;
-use crate::state::{Advances, ApiState};
+use crate::state::{Advances, ApiState, PastTurn};
 use crate::subscription::Subscription;
 
 /// Levels of fields within each other: as many as tools use that ask for the whole schema. Ours has
@@ -22,6 +22,7 @@ pub(crate) fn build(state: ApiState) -> ApiSchema {
         .limit_depth(DEEPEST)
         .limit_complexity(MOST_COMPLEX)
         .data(Advances::of(&state))
+        .data(PastTurn::default())
         .data(state)
         .finish()
 }

@@ -8,7 +8,7 @@ use domain::Seq;
 use eventlog::{Reader, Signal};
 use projections::{Control, jobs, search, trace};
 use replay::shadow::Board;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use crate::error::{bad_input, internal, not_ready};
@@ -52,6 +52,10 @@ impl ApiState {
         })
     }
 }
+
+/// Whose turn it is to ask how something was.
+#[derive(Default)]
+pub(crate) struct PastTurn(pub(crate) Mutex<()>);
 
 /// How far the views are, for those who wait for them to go on.
 pub(crate) struct Advances {

@@ -9,19 +9,26 @@ use serde_json::{Value, json};
 
 use crate::exit::Failure;
 
+/// A node answers from memory; what takes longer than this is not a node.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// What has to read a log from its first event on takes as long as the log is.
+const LONG_PATIENCE: Duration = Duration::from_secs(3600);
+
 /// A node's API.
 pub(crate) struct Client {
     http: reqwest::Client,
     address: SocketAddr,
+    patience: Duration,
 }
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> anyhow::Result<Self> {
-        // A node answers from memory; what is silent for longer than this is not a node.
-        let patience = Duration::from_secs(15);
-        let http =
-            reqwest::Client::builder().connect_timeout(patience).read_timeout(patience).build()?;
-        Ok(Self { http, address })
+        Ok(Self { http: reqwest::Client::builder().build()?, address, patience: PATIENCE })
+    }
+
+    /// The same for what reads the whole log.
+    pub(crate) fn patient(self) -> Self {
+        Self { patience: LONG_PATIENCE, ..self }
     }
 
     /// Asks and returns `data`.
@@ -33,6 +40,7 @@ impl Client {
         let sent = self
             .http
             .post(format!("http://{}/graphql", self.address))
+            .timeout(self.patience)
             .json(&json!({ "query": query, "variables": variables }))
             .send()
             .await
@@ -49,6 +57,7 @@ impl Client {
         let answer = self
             .http
             .get(format!("http://{}{path}", self.address))
+            .timeout(self.patience)
             .send()
             .await
             .map_err(|error| unreachable(self.address, &error))?;

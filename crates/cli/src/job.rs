@@ -30,6 +30,9 @@ pub(crate) enum Command {
     Show {
         /// The job's number
         id: u32,
+        /// As it was after this event
+        #[arg(long, value_name = "EVENT")]
+        at: Option<u64>,
     },
     /// Follow a job until it is over; exit code 0 when its album is complete
     Watch {
@@ -134,7 +137,10 @@ const TRACKS: &str = "tracks { medium place title state reason nextAction bytesH
                       refused { reason peers } }";
 
 pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()> {
-    let client = Client::new(api)?;
+    let mut client = Client::new(api)?;
+    if let Command::ExportHistory { .. } | Command::Show { at: Some(_), .. } = &command {
+        client = client.patient();
+    }
     match command {
         Command::Add { reference } => {
             let Added { id, .. } = add(&client, &reference).await?;
@@ -142,8 +148,8 @@ pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()>
             Ok(())
         }
         Command::List => list(&client).await,
-        Command::Show { id } => {
-            print(&get(&client, id, None).await?);
+        Command::Show { id, at } => {
+            print(&get(&client, id, Asked { min_seq: None, at }).await?);
             Ok(())
         }
         Command::Watch { id } => {
@@ -222,8 +228,17 @@ async fn command_job(client: &Client, name: &str, id: u32, done: &str) -> anyhow
     Ok(())
 }
 
-/// A job with everything, as of a position at least where one is told.
-async fn get(client: &Client, id: u32, min_seq: Option<&str>) -> anyhow::Result<Job> {
+/// As of which event a job is looked at.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// Of this one at least.
+    min_seq: Option<&'a str>,
+    /// As it was after this one.
+    at: Option<u64>,
+}
+
+/// A job with everything.
+async fn get(client: &Client, id: u32, asked: Asked<'_>) -> anyhow::Result<Job> {
     #[derive(Deserialize)]
     struct Answer {
         job: Option<Job>,
@@ -231,12 +246,20 @@ async fn get(client: &Client, id: u32, min_seq: Option<&str>) -> anyhow::Result<
     let answer: Answer = client
         .ask(
             &format!(
-                "query($id: ID!, $minSeq: Seq) {{ job(id: $id, minSeq: $minSeq) {{ {HEAD} {TRACKS} }} }}"
+                "query($id: ID!, $minSeq: Seq, $asOf: Seq) {{ job(id: $id, minSeq: $minSeq, asOf: $asOf) \
+                 {{ {HEAD} {TRACKS} }} }}"
             ),
-            json!({ "id": id.to_string(), "minSeq": min_seq }),
+            json!({
+                "id": id.to_string(),
+                "minSeq": asked.min_seq,
+                "asOf": asked.at.map(|at| at.to_string()),
+            }),
         )
         .await?;
-    answer.job.ok_or_else(|| Failure::not_found(format!("there is no job {id}")))
+    answer.job.ok_or_else(|| {
+        let then = asked.at.map_or(String::new(), |at| format!(" at event {at}"));
+        Failure::not_found(format!("there is no job {id}{then}"))
+    })
 }
 
 async fn list(client: &Client) -> anyhow::Result<()> {
@@ -275,7 +298,7 @@ async fn list(client: &Client) -> anyhow::Result<()> {
 pub(crate) async fn watch(client: &Client, id: u32, min_seq: Option<&str>) -> anyhow::Result<Job> {
     let mut progress = Progress::new(std::io::stderr().is_terminal());
     loop {
-        let job = get(client, id, min_seq).await?;
+        let job = get(client, id, Asked { min_seq, at: None }).await?;
         progress.show(&job);
         if job.is_over() {
             progress.finish();

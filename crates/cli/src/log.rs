@@ -28,7 +28,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Write a range, a job or a stream as a history
+    /// Write a range, a job or all of it as a history, with the names of people; `job export-history`
+    /// writes one without
     Export {
         #[command(flatten)]
         folder: Folder,

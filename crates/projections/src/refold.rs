@@ -110,10 +110,10 @@ impl<'a, P: Projection> Refold<'a, P> {
         let is_current = checkpoint.is_some_and(|it| it.version == P::VERSION);
         let mut folded = 0;
         if is_current {
-            folded += advance(self.serving, self.reader)?;
+            folded += advance(self.serving, self.reader, self.reader.durable())?;
         }
         if let Some(beside) = &mut self.beside {
-            let caught_up = advance(beside, self.reader)?;
+            let caught_up = advance(beside, self.reader, self.reader.durable())?;
             folded += caught_up;
             if folded == 0 {
                 self.put_in_service(is_current)?;
@@ -169,12 +169,16 @@ impl std::fmt::Display for Hex {
     }
 }
 
-/// Folds one batch in; the number of its events.
-fn advance<P: Projection>(projection: &mut P, reader: &Reader) -> Result<u64, FollowError> {
+/// Folds one batch in, of events up to `last`; the number of its events.
+pub(crate) fn advance<P: Projection>(
+    projection: &mut P,
+    reader: &Reader,
+    last: Seq,
+) -> Result<u64, FollowError> {
     let checkpoint = projection.checkpoint().map_err(failed::<P>)?;
     let after = checkpoint.map_or(0, |checkpoint| checkpoint.seq.0);
     let batch: Vec<Record> = reader
-        .records(Seq(after.saturating_add(1))..=Seq(after.saturating_add(BATCH)))
+        .records(Seq(after.saturating_add(1))..=last.min(Seq(after.saturating_add(BATCH))))
         .collect::<Result<_, _>>()
         .map_err(|source| FollowError::Read { view: P::NAME, source })?;
     if !batch.is_empty() {

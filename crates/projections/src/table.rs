@@ -111,6 +111,15 @@ impl Store {
         }
     }
 
+    /// A store that is gone with the last of its read models.
+    ///
+    /// # Errors
+    /// When there is no place for it.
+    pub(crate) fn temporary() -> Result<Self, TableError> {
+        let config = sled::Config::new().temporary(true).flush_every_ms(None);
+        Ok(Self { db: config.cache_capacity(CACHE_BYTES).open()? })
+    }
+
     /// Throws a read model away by its [`crate::Projection::NAME`]; it is folded anew when it is
     /// opened next. It must not be open now.
     ///

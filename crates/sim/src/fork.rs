@@ -29,8 +29,10 @@ use outcome::Base;
 
 /// Longest life after the fork.
 const LONGEST_MS: u64 = crate::run::LONGEST_MS;
-/// Most events of it: a life that has more decides in circles.
-const MOST_EVENTS: usize = 2_000_000;
+/// Most events of it, and so many times those that were recorded after the fork: a life that has more
+/// decides in circles.
+const MOST_EVENTS: usize = 200_000;
+const MOST_TIMES: usize = 20;
 
 /// What is to be different.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -145,6 +147,7 @@ impl<'a> Fork<'a> {
             world: self.world.begin(seed, state.run.session, asked, change.gone.clone()),
             log: Vec::new(),
             next: self.position().0 + 1,
+            most: MOST_EVENTS.saturating_add(self.after.len().saturating_mul(MOST_TIMES)),
             now: self.now,
         };
         self.go_on(&mut life, change);
@@ -263,6 +266,8 @@ struct Life {
     world: Fitted,
     log: Vec<Envelope>,
     next: u64,
+    /// How long the log may get.
+    most: usize,
     now: Timestamp,
 }
 
@@ -271,7 +276,7 @@ impl Life {
         let end = self.now.plus_ms(LONGEST_MS);
         let mut elsewhere = elsewhere.iter().peekable();
         let mut idle_wakes = 0;
-        while self.now < end && self.log.len() < MOST_EVENTS && idle_wakes < 4 {
+        while self.now < end && self.log.len() < self.most && idle_wakes < 4 {
             let is_asked = |(_, input): &&(Timestamp, Input)| matches!(input, Input::Command(_));
             let is_done = self.engine.state().unfinished.is_empty();
             if is_done && !elsewhere.clone().any(|other| is_asked(&other)) {

@@ -174,8 +174,10 @@ impl Names {
 
     fn word(&mut self, out: &mut String, run: &str, in_name: bool) {
         let plain = words(run);
-        let is_number = run.bytes().all(|byte| byte.is_ascii_digit());
-        let is_short_number = is_number && run.len() <= SHORT_NUMBER;
+        // Apostrophes are no part of a number.
+        let number = plain.iter().find(|word| word.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_short_number = number.is_some_and(|number| number.len() <= SHORT_NUMBER);
+        let is_number = number.is_some();
         if plain.iter().all(|word| self.telling.contains(word)) || (in_name && is_short_number) {
             out.push_str(run);
             return;
@@ -264,6 +266,7 @@ mod tests {
             (r"2004\20040512 Lights.mp3", r"wordx4\100000005 Lights.mp3"),
             (r"MY music\a.b\zoe.txt", r"wordx6 wordx7\wordx8.wordx9\wordx1.wordx10"),
             ("flac", "wordx11"),
+            (r"\'07 Lights.mp3", r"\'07 Lights.mp3"),
             ("", ""),
         ] {
             assert_eq!(names.path(path), left);

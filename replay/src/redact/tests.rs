@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use domain::observation::{LookupFault, Observation, SessionEnd, TransferEnd, TransferFault};
 use domain::{Decision, PeerId, Timestamp};
 use eventlog::history::{Header, HistoryReader, write_envelopes};
+use proptest::prelude::*;
 use sim::rng::Rng;
 
 use super::*;
@@ -178,5 +179,73 @@ fn a_part_of_a_history_is_not_redacted() {
     let whole = private_life(3);
     for part in [&whole[1..], &[&whole[..4], &whole[6..]].concat()] {
         assert!(matches!(redacted(part), Err(RedactError::Gap { .. })));
+    }
+}
+
+/// Parts of paths: what tells of a track, what almost does, and what is anything.
+fn part() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => "(Harbour|LIGHTS|harbour|Tin|Orchard|don't|Dont|dont’|Café|cafe\u{301}|live|Remix|1999)",
+        2 => "[0-9]{1,9}",
+        2 => "[ ._()'’`/\\\\-]{1,3}",
+        1 => "[a-z]{1,6}",
+        1 => any::<String>(),
+    ]
+}
+
+/// A path, and whether a title stands in it where it should.
+fn path() -> impl Strategy<Value = (String, bool)> {
+    let parts = || prop::collection::vec(part(), 0..4).prop_map(|parts| parts.concat());
+    let ending = prop_oneof![2 => Just(".flac".to_owned()), 1 => "(\\.(MP3|aif|txt|f'lac|Ⅷ))?"];
+    (parts(), parts(), ending, any::<bool>()).prop_map(|(folder, name, ending, is_titled)| {
+        let path = if is_titled {
+            format!("{folder}\\The Tin Orchard\\Harbour Lights\\{name} TITLE{ending}")
+        } else {
+            format!("{folder}{name}{ending}")
+        };
+        (path, is_titled)
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_paths_and_titles_the_redacted_history_decides_the_same(
+        paths in prop::collection::vec(path(), 1..6),
+        titles in prop::collection::vec(prop_oneof![part(), "(Harbour Lights|Don't Café|17)"], 1..4),
+        user in any::<String>(),
+    ) {
+        let life = sim::run::run(3, &[]);
+        let mut inputs = Vec::new();
+        for envelope in life.log {
+            let Event::Input(mut input) = envelope.event else { continue };
+            match &mut input {
+                Input::Observation(Observation::ReleaseFetched { target, .. }) => {
+                    target.title = "Harbour Lights".into();
+                    target.credit.name = "The Tin Orchard".into();
+                    for (track, title) in target.tracks.iter_mut().zip(titles.iter().cycle()) {
+                        track.title.clone_from(title);
+                        track.credit.name = "The Tin Orchard".into();
+                    }
+                }
+                Input::Observation(Observation::SearchAnswered { peer, files, .. }) => {
+                    let PeerId::Soulseek(name) = peer;
+                    name.push_str(&user);
+                    let offers = paths.iter().zip(files.clone().into_iter().cycle());
+                    let mut titles = titles.iter().cycle();
+                    *files = offers
+                        .map(|((path, is_titled), mut file)| {
+                            let title = titles.next().expect("there is a title");
+                            let is_there = if *is_titled { title } else { "TITLE" };
+                            file.path = path.replacen("TITLE", is_there, 1);
+                            file
+                        })
+                        .collect();
+                }
+                _ => {}
+            }
+            inputs.push((input, envelope.at));
+        }
+        let written = redacted(&lived(inputs)).unwrap();
+        verify_engine(written.into_iter().map(Recorded::try_from)).unwrap();
     }
 }

@@ -266,8 +266,8 @@ impl Model {
             Observation::ChunkArrived { assignment, range, elapsed_ms, .. } => {
                 if let Some(under) = asked.transfers.get_mut(assignment) {
                     under.started.get_or_insert(at);
-                    under.bytes += range.len();
-                    under.busy_ms += elapsed_ms;
+                    under.bytes = under.bytes.saturating_add(range.len());
+                    under.busy_ms = under.busy_ms.saturating_add(*elapsed_ms);
                 }
             }
             Observation::TransferEnded { assignment, end, .. } => {

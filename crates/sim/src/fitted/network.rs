@@ -20,6 +20,8 @@ const QUEUE_STEP_MS: u64 = 30_000;
 const USUAL_RATE: u64 = 50_000;
 /// What arrives is told about so often, to live a thousand times in a short time.
 const TOLD_EVERY_MS: u64 = 2000;
+/// And in no more pieces than these, however large a file is said to be.
+const PIECES_MOST: u64 = 4096;
 
 impl Fitted {
     pub(super) fn search(
@@ -120,7 +122,9 @@ impl Fitted {
         }
         let last = match transfer.end {
             End::Whole => size,
-            End::Failed(after, _) | End::Silent(after) => size.min(range.start + after),
+            End::Failed(after, _) | End::Silent(after) => {
+                size.min(range.start.saturating_add(after))
+            }
         };
         let rate = transfer.rate.unwrap_or(USUAL_RATE);
         if last > range.start {
@@ -138,7 +142,7 @@ impl Fitted {
                         && (held.head.is_none() || more.head.is_none()))
             });
             if overlap > 0 {
-                now = now.plus_ms(overlap * 1000 / rate);
+                now = now.plus_ms(overlap.saturating_mul(1000) / rate);
                 let range =
                     ByteRange { start: range.start.saturating_sub(overlap), end: range.start };
                 let equal = is_same;
@@ -155,7 +159,7 @@ impl Fitted {
             while next < last {
                 let stop = piece_end(next, size, rate).min(last);
                 let piece = ByteRange { start: next, end: stop };
-                let elapsed_ms = (piece.len() * 1000 / rate).max(1);
+                let elapsed_ms = (piece.len().saturating_mul(1000) / rate).max(1);
                 now = now.plus_ms(elapsed_ms);
                 let digest = self.digest(file, piece);
                 let range = piece;
@@ -209,5 +213,10 @@ fn piece_end(start: u64, size: u64, rate: u64) -> u64 {
     if start < CHUNK_BYTES {
         return cell_end(start, size);
     }
-    cell_end(start + rate * TOLD_EVERY_MS / 1000, size)
+    let step = (rate.saturating_mul(TOLD_EVERY_MS) / 1000).max(size / PIECES_MOST);
+    match start.saturating_add(step) {
+        // Sizes are what strangers say they are.
+        end if end >= size - size % CHUNK_BYTES => size,
+        end => cell_end(end, size),
+    }
 }

@@ -40,7 +40,8 @@ pub(super) struct Under {
 impl Under {
     pub(super) fn went(&self, end: End, at: Timestamp) -> Transfer {
         let first = self.started.unwrap_or(at);
-        let rate = (self.bytes > 0).then(|| (self.bytes * 1000 / self.busy_ms.max(1)).max(1));
+        let rate = (self.bytes > 0)
+            .then(|| (self.bytes.saturating_mul(1000) / self.busy_ms.max(1)).max(1));
         Transfer { wait_ms: first.ms_since(self.since), rate, end }
     }
 }

@@ -166,7 +166,8 @@ impl Outcome {
         range: ByteRange,
     ) {
         if let Some(peer) = asked.get(&assignment) {
-            *self.bytes.entry(peer.clone()).or_default() += range.len();
+            let gave = self.bytes.entry(peer.clone()).or_default();
+            *gave = gave.saturating_add(range.len());
         }
     }
 

@@ -35,7 +35,7 @@ impl Spread {
         for (peer, bytes) in &outcome.bytes {
             let used = self.peers.entry(peer.clone()).or_default();
             used.runs += 1;
-            used.bytes += bytes;
+            used.bytes = used.bytes.saturating_add(*bytes);
         }
     }
 

@@ -2,6 +2,7 @@
 //! changed is different.
 
 use super::*;
+use crate::rng::Rng;
 use crate::run::{Life as Lived, run};
 
 fn life(seed: u64) -> Lived {
@@ -118,6 +119,50 @@ fn a_life_can_be_forked_anywhere() {
             let known: BTreeSet<_> = fork.peers().collect();
             assert!(outcome.bytes.keys().all(|peer| known.contains(peer)));
             assert_eq!(fork.recorded().changes(&fork.recorded()).number, 0);
+        }
+    }
+}
+
+/// A history is somebody else's file, and what it says of sizes, times and speeds is what he wrote.
+#[test]
+fn no_history_makes_a_fork_panic_or_go_on_for_ever() {
+    let extreme = [0, 1, 262_143, 262_144, 1 << 40, u64::MAX / 2, u64::MAX - 1, u64::MAX];
+    for seed in 0..2 {
+        let mut rng = Rng::new(seed, "lies");
+        let mut number = || extreme[rng.bits() as usize % extreme.len()];
+        let mut log = life(seed).log;
+        for envelope in &mut log {
+            match &mut envelope.event {
+                Event::Input(Input::Observation(Observation::NodeStarted { policy, .. })) => {
+                    policy.largest_file_bytes = u64::MAX;
+                }
+                Event::Input(Input::Observation(Observation::SearchAnswered { files, .. })) => {
+                    files.iter_mut().for_each(|file| file.size = number());
+                }
+                Event::Input(Input::Observation(Observation::ChunkArrived {
+                    range,
+                    elapsed_ms,
+                    ..
+                })) => (range.start, range.end, *elapsed_ms) = (number(), number(), number()),
+                Event::Decision(
+                    Decision::SourceFound { size, .. } | Decision::FileAssembled { size, .. },
+                ) => *size = number(),
+                Event::Decision(Decision::ChunkAccepted { range, .. }) => {
+                    (range.start, range.end) = (number(), number());
+                }
+                Event::Decision(Decision::RangeAssigned { size, range, overlap, .. }) => {
+                    (*size, range.start, range.end, *overlap) =
+                        (number(), number(), number(), number());
+                }
+                _ => {}
+            }
+        }
+        for at in (1..=log.len() as u64).step_by(61) {
+            let fork = Fork::at(&log, Seq(at)).unwrap();
+            let mut spread = Spread::default();
+            let outcome = fork.run(&Change::default(), seed);
+            spread.add(&outcome);
+            let _ = fork.recorded().changes(&outcome);
         }
     }
 }
