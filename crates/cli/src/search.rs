@@ -39,23 +39,12 @@ pub(crate) struct Options {
 #[derive(Deserialize)]
 #[serde(tag = "__typename")]
 enum Hit {
-    #[serde(rename_all = "camelCase")]
-    FoundJob {
-        job: String,
-        artist: String,
-        title: String,
-        job_state: String,
-    },
-    #[serde(rename_all = "camelCase")]
-    FoundTrack {
-        job: String,
-        number: u32,
-        artist: String,
-        title: String,
-        track_state: String,
-    },
-    #[serde(rename_all = "camelCase")]
-    FoundSource {
+    #[serde(rename = "FoundJob", rename_all = "camelCase")]
+    Job { job: String, artist: String, title: String, job_state: String },
+    #[serde(rename = "FoundTrack", rename_all = "camelCase")]
+    Track { job: String, number: u32, artist: String, title: String, track_state: String },
+    #[serde(rename = "FoundSource", rename_all = "camelCase")]
+    Source {
         job: String,
         track: u32,
         peer: String,
@@ -63,11 +52,8 @@ enum Hit {
         size: String,
         source_state: String,
     },
-    FoundFile {
-        job: String,
-        track: u32,
-        path: String,
-    },
+    #[serde(rename = "FoundFile")]
+    File { job: String, track: u32, path: String },
 }
 
 // Three kinds of state cannot share a name in one answer.
@@ -122,18 +108,18 @@ fn text(words: &[String]) -> String {
 
 fn line(hit: &Hit) -> String {
     match hit {
-        Hit::FoundJob { job, artist, title, job_state } => {
+        Hit::Job { job, artist, title, job_state } => {
             format!("job {job:<8}  {artist} - {title}  ({})", words(job_state))
         }
-        Hit::FoundTrack { job, number, artist, title, track_state } => {
+        Hit::Track { job, number, artist, title, track_state } => {
             let track = format!("{job}/{number}");
             format!("track {track:<6}  {artist} - {title}  ({})", words(track_state))
         }
-        Hit::FoundSource { job, track, peer, path, size, source_state } => {
+        Hit::Source { job, track, peer, path, size, source_state } => {
             let track = format!("{job}/{track}");
             format!("source {track:<5}  {peer}  {path}  {size} bytes  ({})", words(source_state))
         }
-        Hit::FoundFile { job, track, path } => {
+        Hit::File { job, track, path } => {
             let track = format!("{job}/{track}");
             format!("file {track:<7}  {path}")
         }

@@ -310,14 +310,14 @@ impl Rows for Index {
     }
 
     fn first_difference(&self, other: &Self) -> Result<Option<Vec<u8>>, TableError> {
-        self.settle()?;
-        other.settle()?;
+        self.settle_now()?;
+        other.settle_now()?;
         let (ours, theirs) = (self.face.read(), other.face.read());
         super::stored::first_difference(&self.face.columns, &ours.searcher, &theirs.searcher)
     }
 
     fn switch_to(&self, beside: &Self) -> Result<(), TableError> {
-        beside.settle()?;
+        beside.settle_now()?;
         self.folders.point_at(beside.face.read().number)?;
         let mut ours = self.writing();
         let mut theirs = beside.writing();
@@ -340,23 +340,30 @@ impl Rows for Index {
     }
 
     fn settle(&self) -> Result<(), TableError> {
-        let mut writing = self.writing();
-        if writing.since.is_none() {
-            return Ok(());
-        }
-        let Err(error) = self.try_to_settle(&mut writing) else { return Ok(()) };
-        // What was given to it comes again with the next try, and would be there twice.
-        drop(writing.writer.take());
-        writing.since = Some(Instant::now());
-        match self.face.read().waiting.len() {
-            0..=UNSETTLED_MOST => Ok(()),
-            _ => Err(error),
+        // Rows that still wait answer as well, and what is due is tried again.
+        match self.settle_now() {
+            Err(error) if self.face.read().waiting.len() > UNSETTLED_MOST => Err(error),
+            _ => Ok(()),
         }
     }
 }
 
 impl Index {
-    fn try_to_settle(&self, writing: &mut Writing) -> Result<(), TableError> {
+    fn settle_now(&self) -> Result<(), TableError> {
+        let mut writing = self.writing();
+        if writing.since.is_none() {
+            return Ok(());
+        }
+        let settled = self.commit_waiting(&mut writing);
+        if settled.is_err() {
+            // What was given to it comes again with the next try, and would be there twice.
+            drop(writing.writer.take());
+            writing.since = Some(Instant::now());
+        }
+        settled
+    }
+
+    fn commit_waiting(&self, writing: &mut Writing) -> Result<(), TableError> {
         let Writing { index, writer, reader, since, recent } = writing;
         let writer = ready(writer, index)?;
         let payload = {
