@@ -228,7 +228,7 @@ proptest! {
                     }
                 }
                 Input::Observation(Observation::SearchAnswered { peer, files, .. }) => {
-                    let PeerId::Soulseek(name) = peer;
+                    let (PeerId::Soulseek(name) | PeerId::Mesh(name)) = peer;
                     name.push_str(&user);
                     let offers = paths.iter().zip(files.clone().into_iter().cycle());
                     let mut titles = titles.iter().cycle();

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -103,6 +104,13 @@ impl Disk {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // A loop device may hold an image on it for a moment longer.
+        let _ = Command::new("umount").arg("-l").arg(self.at.path()).status();
     }
 }
 

@@ -158,3 +158,27 @@ fn every_byte_of_a_sealed_volume_is_watched() {
         assert!(Log::read(dir.path()).is_err(), "{length} bytes");
     }
 }
+
+#[test]
+fn damage_that_was_read_ahead_is_told_where_it_is_and_not_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = Limits { volume_events: 200, volume_bytes: u64::MAX };
+    let (mut log, reader) = Log::open_with(dir.path(), limits).unwrap();
+    for index in 0..300 {
+        log.append(&[Step::new(Timestamp(index), &step(0))]).unwrap();
+    }
+    drop((log, reader));
+    let path = dir.path().join("volumes/00000000000000000001.vol");
+    let mut bytes = fs::read(&path).unwrap();
+    // Long after it is clear that somebody reads in order.
+    let damaged = crate::damage::offsets(&bytes)[149];
+    bytes[damaged + 100] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let reader = Log::read(dir.path()).unwrap();
+    let read: Vec<_> = reader.range(Seq(1)..=Seq(300)).collect();
+    assert_eq!(read.len(), 150);
+    let Some((Err(ReadError::Damaged { seq, .. }), before)) = read.split_last() else { panic!() };
+    assert_eq!(*seq, Seq(150));
+    assert!(before.iter().all(Result::is_ok));
+    assert_eq!(reader.range(Seq(151)..=Seq(300)).filter(Result::is_ok).count(), 150);
+}
