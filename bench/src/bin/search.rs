@@ -225,18 +225,24 @@ fn measure(dir: &Path, jobs: u32) -> Result<(), Failure> {
 
     println!("\n| query | search p50 | p99 | FTS5 p50 | p99 |");
     println!("|---|---|---|---|---|");
-    let ids: Vec<String> = (0..QUERIES).map(|number| {
-        let mut id = [0; 16];
-        id[..4].copy_from_slice(&(1 + number % jobs).to_be_bytes());
-        ReleaseId(id).to_string()
-    }).collect();
+    let ids: Vec<String> = (0..QUERIES)
+        .map(|number| {
+            let mut id = [0; 16];
+            id[..4].copy_from_slice(&(1 + number % jobs).to_be_bytes());
+            ReleaseId(id).to_string()
+        })
+        .collect();
     let kinds: [(&str, fn(&mut Dice) -> String, fn(&str) -> String); 4] = [
         ("one word and the beginning of another", |dice| dice.words(2), |text| format!("{text}*")),
         ("three whole words", |dice| dice.words(3) + " ", str::to_owned),
-        ("the first four letters", |dice| {
-            let word = dice.words(2).replace(' ', "");
-            word[..word.floor_char_boundary(4)].to_owned()
-        }, |text| format!("{text}*")),
+        (
+            "the first four letters",
+            |dice| {
+                let word = dice.words(2).replace(' ', "");
+                word[..word.floor_char_boundary(4)].to_owned()
+            },
+            |text| format!("{text}*"),
+        ),
         ("two words in a row", |dice| format!("\"{}\"", dice.words(2)), str::to_owned),
     ];
     for (name, asked, matched) in kinds {
