@@ -11,6 +11,7 @@ mod recorded;
 pub mod changes;
 pub mod divergence;
 pub mod export;
+pub mod next;
 pub mod redact;
 pub mod shadow;
 pub mod show;
@@ -22,6 +23,7 @@ pub mod why;
 
 pub use changes::changes;
 pub use engine::VERSION as ENGINE_VERSION;
+pub use next::next;
 pub use recorded::Recorded;
 pub use show::show;
 pub use step::step;

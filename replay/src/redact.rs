@@ -6,17 +6,19 @@
 //! no redacted history. The digests written are those of the second life, so that it verifies anywhere;
 //! where a recorded digest did not hold, neither does the one written in its place.
 
+mod forgotten;
 mod names;
 mod places;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::iter::Peekable;
 use std::mem::discriminant;
 
-use domain::{Effect, Envelope, Event, Input, Seq, Timestamp, render};
+use domain::{Effect, Envelope, Event, Input, PeerId, Seq, Timestamp, render};
 use engine::Engine;
 use eventlog::{Damage, EncodeError, Record, encode};
 
+use forgotten::Forgotten;
 use names::Names;
 
 /// Why a history was not redacted. `E` is why its events could not be had.
@@ -62,7 +64,37 @@ pub enum RedactError<E: std::error::Error + 'static> {
 /// What stands for the names of one history.
 #[derive(Debug, Clone)]
 pub struct Redaction {
-    names: Names,
+    pseudonyms: Pseudonyms,
+}
+
+/// Whose names are replaced.
+#[derive(Debug, Clone)]
+enum Pseudonyms {
+    Everybody(Names),
+    Some(Forgotten),
+}
+
+impl Pseudonyms {
+    fn hear(&mut self, event: Event) {
+        match self {
+            Self::Everybody(names) => names.hear(event),
+            Self::Some(forgotten) => forgotten.hear(event),
+        }
+    }
+
+    fn close(&mut self) {
+        match self {
+            Self::Everybody(names) => names.close(),
+            Self::Some(forgotten) => forgotten.close(),
+        }
+    }
+
+    fn replace(&mut self, event: Event) -> Event {
+        match self {
+            Self::Everybody(names) => names.replace(event),
+            Self::Some(forgotten) => forgotten.replace(event),
+        }
+    }
 }
 
 impl Redaction {
@@ -73,13 +105,32 @@ impl Redaction {
     pub fn of<E: std::error::Error + 'static>(
         history: impl IntoIterator<Item = Result<Record, E>>,
     ) -> Result<Self, RedactError<E>> {
-        let mut names = Names::default();
+        Self::heard(Pseudonyms::Everybody(Names::new("peer")), history)
+    }
+
+    /// The same for some peers only, whose names become `drawn` and a number; callers draw it anew each
+    /// time, and keep it nowhere.
+    ///
+    /// # Errors
+    /// As [`Redaction::of`].
+    pub fn of_peers<E: std::error::Error + 'static>(
+        peers: BTreeSet<PeerId>,
+        drawn: &str,
+        history: impl IntoIterator<Item = Result<Record, E>>,
+    ) -> Result<Self, RedactError<E>> {
+        Self::heard(Pseudonyms::Some(Forgotten::new(peers, drawn)), history)
+    }
+
+    fn heard<E: std::error::Error + 'static>(
+        mut pseudonyms: Pseudonyms,
+        history: impl IntoIterator<Item = Result<Record, E>>,
+    ) -> Result<Self, RedactError<E>> {
         for record in history {
             let record = record.map_err(RedactError::Read)?;
-            names.hear(understood(&record)?.event);
+            pseudonyms.hear(understood(&record)?.event);
         }
-        names.close();
-        Ok(Self { names })
+        pseudonyms.close();
+        Ok(Self { pseudonyms })
     }
 
     /// The same history without the names: what [`Redaction::of`] was shown, from its first event on.
@@ -89,7 +140,7 @@ impl Redaction {
     ) -> Redacted<I> {
         Redacted {
             history: history.peekable(),
-            names: self.names.clone(),
+            pseudonyms: self.pseudonyms.clone(),
             original: Engine::new(),
             redacted: Engine::new(),
             last: Seq(0),
@@ -106,7 +157,7 @@ fn understood<E: std::error::Error + 'static>(record: &Record) -> Result<Envelop
 /// A history on its way to be written without its names; see [`Redaction::records`].
 pub struct Redacted<I: Iterator> {
     history: Peekable<I>,
-    names: Names,
+    pseudonyms: Pseudonyms,
     original: Engine,
     redacted: Engine,
     last: Seq,
@@ -139,13 +190,13 @@ impl<E: std::error::Error + 'static, I: Iterator<Item = Result<Record, E>>> Reda
 
     /// Lives one input both ways; the digest of the life without names.
     fn live(&mut self, input: Input, seq: Seq, at: Timestamp) -> Result<u64, RedactError<E>> {
-        let Event::Input(renamed) = self.names.replace(Event::Input(input.clone())) else {
+        let Event::Input(renamed) = self.pseudonyms.replace(Event::Input(input.clone())) else {
             unreachable!("an input stays one")
         };
         let with = self.original.step(input, at);
         let without = self.redacted.step(renamed, at);
         let expected: Vec<_> =
-            with.events.into_iter().map(|event| self.names.replace(event)).collect();
+            with.events.into_iter().map(|event| self.pseudonyms.replace(event)).collect();
         let kinds = |effects: &[Effect]| effects.iter().map(discriminant).collect::<Vec<_>>();
         let is_same = expected == without.events && kinds(&with.effects) == kinds(&without.effects);
         if !is_same {
@@ -174,10 +225,14 @@ impl<E: std::error::Error + 'static, I: Iterator<Item = Result<Record, E>>> Reda
     }
 
     fn push(&mut self, record: Record) -> Result<(), RedactError<E>> {
-        let event = self.names.replace(understood(&record)?.event);
+        let event = self.pseudonyms.replace(understood(&record)?.event);
         let (schema, payload) = encode(&event)?;
-        // The caller's name of a command is the caller's.
-        self.step.push_back(Record { schema, payload, command: None, ..record });
+        // The caller's name of a command is the caller's, so it stays in the log and is told to nobody.
+        let command = match self.pseudonyms {
+            Pseudonyms::Everybody(_) => None,
+            Pseudonyms::Some(_) => record.command,
+        };
+        self.step.push_back(Record { schema, payload, command, ..record });
         Ok(())
     }
 }

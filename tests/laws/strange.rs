@@ -186,6 +186,10 @@ any_of! { any_observation, Observation:
         complete: any::<bool>()
     },
     DeadlineReached => {},
+    PeersForgotten => {
+        peers: any::<u32>(), identity: Just([7; 16]), last: Just(Seq(9)),
+        head: Just(Digest([1; 32]))
+    },
     ContentDescribed => { track: any_track(), content: any_content() },
     HoldingTold => {
         track: any_track(), peer: any_peer(), ranges: prop::collection::vec(any_range(), 0..3)

@@ -106,6 +106,42 @@ fn damage_is_named_and_what_it_spared_is_got_out() {
     expect(&["import", text(&out), "--dir", text(&new)], 0, &["is missing", "left out"]);
 }
 
+/// Whether some bytes stand in any file of a folder.
+fn somewhere(dir: &Path, bytes: &[u8]) -> bool {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
+        true => somewhere(&path, bytes),
+        false => fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes),
+    })
+}
+
+#[test]
+fn whoever_is_forgotten_is_in_no_file() {
+    let at = tempfile::tempdir().unwrap();
+    let dir = at.path().join("log");
+    let log = text(&dir).to_owned();
+    fill(&dir);
+    fs::create_dir(at.path().join("views")).unwrap();
+    fs::write(at.path().join("views/rows"), "ada").unwrap();
+    let before = expect(&["verify", "--dir", &log], 0, &["all 30 events"]);
+    assert!(somewhere(at.path(), b"ada") && somewhere(&dir, &[b'x'; 100]));
+    expect(&["forget", "--dir", &log, "--peer", "slsk:eve"], 3, &["tells of no peer slsk:eve"]);
+    expect(&["forget", "--dir", &log, "--peer", "ada"], 2, &["slsk:NAME"]);
+    expect(&["forget", "--dir", &log], 2, &["--peer"]);
+    expect(&["forget", "--dir", &log, "--peer", "slsk:ada"], 0, &["1 peers are forgotten"]);
+    assert!(!somewhere(at.path(), b"ada") && !somewhere(&dir, &[b'x'; 100]));
+    assert_eq!(fs::read_dir(at.path()).unwrap().count(), 1, "the log, and nothing of the old one");
+    // Whoever kept the head of the old log finds it in the new one.
+    expect(&["verify", "--dir", &log], 0, &["all 31 events"]);
+    let data = at.path().join("out.replay");
+    expect(&["export", "--dir", &log, "--out", text(&data)], 0, &["wrote 31 events"]);
+    let shown = reprise().args(["replay", "show", text(&data)]).output().unwrap();
+    let told = said(&shown);
+    assert!(told.contains("PeersForgotten") && told.contains("last=30"), "{told}");
+    assert!(told.contains(&head(&before)[..16]), "{told}");
+    expect(&["forget", "--dir", &log, "--unheard-days", "1"], 0, &["1 peers are forgotten"]);
+    expect(&["forget", "--dir", &log, "--unheard-days", "9999"], 0, &["nobody is to be"]);
+}
+
 #[test]
 fn what_is_no_log_or_is_in_use_is_told() {
     let at = tempfile::tempdir().unwrap();

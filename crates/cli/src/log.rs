@@ -14,7 +14,7 @@ use eventlog::{Damage, Log, OpenError, Reader, Stream};
 
 use crate::exit::Failure;
 use crate::serve::build;
-use crate::{backup, soak};
+use crate::{backup, forget, soak};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -74,6 +74,13 @@ pub(crate) enum Command {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Give some peers other names everywhere in the log, and prove that it decides the same
+    Forget {
+        #[command(flatten)]
+        folder: Folder,
+        #[command(flatten)]
+        whom: forget::Whom,
+    },
     /// Count what the log consists of
     Stats(Folder),
     /// Append for ever and say what is durable: for tests from outside that stop it in any way
@@ -113,6 +120,7 @@ pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
         }
         Command::Backup { dir: None, api, to } => copied(backup::take(*api, to)?, to),
         Command::Restore { from, folder } => restore(from, &folder.dir),
+        Command::Forget { folder, whom } => forget::run(&open(&folder.dir)?, &folder.dir, whom),
         Command::Stats(folder) => stats(&folder.dir),
         Command::Soak { folder, writers, volume_events } => {
             soak::run(&folder.dir, *writers, *volume_events)

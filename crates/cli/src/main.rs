@@ -5,6 +5,7 @@ mod backup;
 mod client;
 mod demo;
 mod exit;
+mod forget;
 mod job;
 mod log;
 mod paste;

@@ -142,6 +142,7 @@ fn observation_track(seen: &Observation) -> Option<TrackKey> {
         | Observation::SessionOpened
         | Observation::SessionClosed { .. }
         | Observation::UploadEnded { .. }
+        | Observation::PeersForgotten { .. }
         | Observation::DeadlineReached => None,
     }
 }

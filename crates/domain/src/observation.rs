@@ -6,6 +6,7 @@ use std::fmt;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::chunk::{ByteRange, Content, Digest};
+use crate::event::Seq;
 use crate::id::{AcoustId, AssignmentId, JobId, PeerId, RecordingId, SearchId, TrackKey};
 use crate::media::{AudioFault, Examined};
 use crate::policy::Policy;
@@ -229,6 +230,18 @@ pub enum Observation {
         range: ByteRange,
         /// Time since the chunk before, in milliseconds.
         elapsed_ms: u64,
+    },
+    /// The log was told anew, with other names for some peers: what is before this event is true but for
+    /// who they were. Recorded by `reprise log forget`.
+    PeersForgotten {
+        /// How many peers have other names.
+        peers: u32,
+        /// Identity of the log that this one was told from.
+        identity: [u8; 16],
+        /// Its last event.
+        last: Seq,
+        /// Hash of its last block, by which whoever kept it knows that log again.
+        head: Digest,
     },
     /// The moment the engine asked to be woken at has come.
     DeadlineReached,

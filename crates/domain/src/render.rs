@@ -182,6 +182,7 @@ pub fn name(event: &Event) -> &'static str {
             Observation::HoldingTold { .. } => "HoldingTold",
             Observation::SlotGranted { .. } => "SlotGranted",
             Observation::PieceSpoiled { .. } => "PieceSpoiled",
+            Observation::PeersForgotten { .. } => "PeersForgotten",
             Observation::DeadlineReached => "DeadlineReached",
         },
         Event::Decision(decision) => match decision {
@@ -338,6 +339,10 @@ fn observation_fields(seen: &Observation) -> String {
             format!("job={track} attempt={attempt} fault={}", Foreign(&fault.to_string()))
         }
         Observation::FileDiscarded { track, attempt } => format!("job={track} attempt={attempt}"),
+        Observation::PeersForgotten { peers, identity, last, head } => {
+            let identity: String = identity.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("peers={peers} told-from={identity} last={last} head={head}")
+        }
         Observation::UploadEnded { peer, path, sent_bytes, complete } => {
             format!(
                 "to={peer} path={} {sent_bytes} B complete={complete}",

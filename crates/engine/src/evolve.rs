@@ -85,6 +85,7 @@ impl State {
             // Nothing to remember.
             Observation::PlaceTold { .. }
             | Observation::UploadEnded { .. }
+            | Observation::PeersForgotten { .. }
             | Observation::DeadlineReached => {}
         }
     }

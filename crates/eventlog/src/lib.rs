@@ -32,6 +32,7 @@ mod volumes;
 pub mod backup;
 pub mod history;
 pub mod import;
+pub mod replace;
 pub mod salvage;
 pub mod stats;
 

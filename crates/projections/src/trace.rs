@@ -265,6 +265,7 @@ fn fold_observation(
         | Observation::PublishFailed { .. }
         | Observation::FileDiscarded { .. }
         | Observation::UploadEnded { .. }
+        | Observation::PeersForgotten { .. }
         | Observation::ContentDescribed { .. }
         | Observation::HoldingTold { .. }
         | Observation::SlotGranted { .. }

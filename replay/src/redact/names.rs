@@ -81,10 +81,12 @@ const USUAL: [&str; 62] = [
 /// Longest number that says where a track stands, or a year.
 const SHORT_NUMBER: usize = 4;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Names {
     /// User names, with their rank once all were heard.
     peers: BTreeMap<String, usize>,
+    /// What user names become, before their number.
+    prefix_of_peers: String,
     digits: usize,
     /// Words of paths that are kept.
     telling: BTreeSet<String>,
@@ -99,6 +101,20 @@ pub(super) struct Names {
 }
 
 impl Names {
+    /// No names yet; those of peers will begin with `prefix_of_peers`.
+    pub(super) fn new(prefix_of_peers: impl Into<String>) -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            prefix_of_peers: prefix_of_peers.into(),
+            digits: 0,
+            telling: BTreeSet::new(),
+            planned: BTreeSet::new(),
+            prefix: String::new(),
+            words: BTreeMap::new(),
+            texts: BTreeMap::new(),
+        }
+    }
+
     /// Takes note of whom an event tells of.
     pub(super) fn hear(&mut self, mut event: Event) {
         if let Event::Input(Input::Observation(Observation::ReleaseFetched { target, .. })) = &event
@@ -133,7 +149,7 @@ impl Names {
         places::each(&mut event, &mut |place| match place {
             Place::Peer(name) => {
                 let rank = self.peers.get(name).copied().unwrap_or_default();
-                *name = format!("peer{rank:0width$}", width = self.digits);
+                *name = format!("{}{rank:0width$}", self.prefix_of_peers, width = self.digits);
             }
             Place::Path(path) => *path = self.path(path),
             Place::Library(path) => {
@@ -239,7 +255,7 @@ mod tests {
                 .map(str::to_owned)
                 .into(),
             planned: ["A/B (1999)/01 - C.flac".to_owned()].into(),
-            ..Names::default()
+            ..Names::new("peer")
         };
         for name in ["zoe", "ada", "bob"] {
             names.peers.insert(name.to_owned(), 0);

@@ -74,6 +74,7 @@ fn observed(seen: &mut Observation, show: &mut impl FnMut(Place<'_>)) {
         | Observation::RecordingIdentified { .. }
         | Observation::FileDiscarded { .. }
         | Observation::ContentDescribed { .. }
+        | Observation::PeersForgotten { .. }
         | Observation::SlotGranted { .. }
         | Observation::PieceSpoiled { .. }
         | Observation::DeadlineReached => {}

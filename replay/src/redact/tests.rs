@@ -165,9 +165,10 @@ fn what_would_decide_otherwise_without_its_names_is_not_written() {
     let whole = private_life(3);
     let read = || whole.iter().cloned().map(Ok::<_, Infallible>);
     // Nobody was heard, so no word is known to tell of a track.
-    let mut deaf = Names::default();
+    let mut deaf = Names::new("peer");
     deaf.close();
-    let records: Result<Vec<_>, _> = Redaction { names: deaf }.records(read()).collect();
+    let records: Result<Vec<_>, _> =
+        Redaction { pseudonyms: Pseudonyms::Everybody(deaf) }.records(read()).collect();
     let Err(error @ RedactError::Changed { .. }) = records else { panic!("it was written") };
     let words = error.to_string();
     assert!(words.contains("with    SourceFound") && words.contains("without nothing"), "{words}");
@@ -248,4 +249,45 @@ proptest! {
         let written = redacted(&lived(inputs)).unwrap();
         verify_engine(written.into_iter().map(Recorded::try_from)).unwrap();
     }
+}
+
+/// Everyone of whom a history tells.
+fn people(records: &[Record]) -> BTreeSet<PeerId> {
+    let named = events(records).into_iter().filter_map(|envelope| match envelope.event {
+        Event::Input(Input::Observation(Observation::SearchAnswered { peer, .. })) => Some(peer),
+        _ => None,
+    });
+    named.collect()
+}
+
+#[test]
+fn whoever_is_forgotten_is_nowhere_and_all_others_stay_who_they_are() {
+    let mut forgotten = 0;
+    for seed in 0..60 {
+        let original = private_life(seed);
+        let all = people(&original);
+        let Some(one) = all.iter().nth(seed as usize % all.len().max(1)).cloned() else { continue };
+        // Whose name begins another one is not told apart by looking for it.
+        if all.iter().any(|it| *it != one && it.name().starts_with(one.name())) {
+            continue;
+        }
+        let read = || original.iter().cloned().map(Ok::<_, Infallible>);
+        let redaction = Redaction::of_peers([one.clone()].into(), "0123abcd", read()).unwrap();
+        let written: Vec<_> = redaction.records(read()).collect::<Result<_, _>>().unwrap();
+        let read = written.iter().cloned().map(Recorded::try_from);
+        let verified = verify_engine(read).unwrap();
+        assert_eq!((verified.last.0, verified.digests), (original.len() as u64, verified.inputs));
+
+        let mut others = all.clone();
+        others.remove(&one);
+        others.insert(PeerId::Soulseek("forgotten-0123abcd-1".to_owned()));
+        assert_eq!(people(&written), others);
+        for (was, is) in events(&original).into_iter().zip(events(&written)) {
+            assert_eq!((was.seq, was.at, was.cause), (is.seq, is.at, is.cause));
+            let told = render::event_text(&is.event);
+            assert!(!told.contains(one.name()), "seed {seed}, event {}: {told}", is.seq);
+            forgotten += u32::from(was.event != is.event);
+        }
+    }
+    assert!(forgotten > 200, "{forgotten} events told of somebody who is forgotten");
 }

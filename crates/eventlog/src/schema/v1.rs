@@ -133,6 +133,7 @@ events! {
         133 PieceSpoiled {
             track: TrackKey, assignment: AssignmentId, range: ByteRange, elapsed_ms: u64,
         }
+        134 PeersForgotten { peers: u32, identity: [u8; 16], last: Seq, head: Digest }
     }
     decisions, Decision {
         200 JobAdded { job: JobId, release: ReleaseId }

@@ -161,6 +161,7 @@ samples! { observations, Observation:
     FileDiscarded => { track: TRACK, attempt: 2 },
     UploadEnded => { peer: peer(), path: text("shared/x.flac"), sent_bytes: 77, complete: false },
     DeadlineReached => {},
+    PeersForgotten => { peers: 2, identity: [0x1d; 16], last: Seq(77), head: DIGEST },
     ContentDescribed => { track: TRACK, content: CONTENT },
     HoldingTold => {
         track: TRACK, peer: PeerId::Mesh(text("9f3c")),

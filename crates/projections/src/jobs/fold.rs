@@ -119,6 +119,7 @@ fn observation(draft: &mut Draft<'_>, seen: &Observation, at: Timestamp) -> Fold
         | Observation::FilePublished { .. }
         | Observation::FileDiscarded { .. }
         | Observation::UploadEnded { .. }
+        | Observation::PeersForgotten { .. }
         | Observation::ContentDescribed { .. }
         | Observation::HoldingTold { .. }
         | Observation::SlotGranted { .. }

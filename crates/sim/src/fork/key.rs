@@ -59,6 +59,7 @@ impl Key {
             | Observation::SessionOpened
             | Observation::SessionClosed { .. }
             | Observation::UploadEnded { .. }
+            | Observation::PeersForgotten { .. }
             | Observation::ContentDescribed { .. }
             | Observation::HoldingTold { .. }
             | Observation::DeadlineReached => return None,
