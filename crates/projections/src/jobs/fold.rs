@@ -188,6 +188,7 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
             let again = advice::again_at("searched for again", *until);
             if row.open.is_some() {
                 // Somebody keeps us in a queue, and others are looked for meanwhile.
+                row.reason = Some("its only source keeps us in a queue".to_owned());
                 row.next_action = Some(again);
                 return;
             }
