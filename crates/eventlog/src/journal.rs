@@ -141,7 +141,7 @@ impl Journal {
 
     /// Writes the blocks of one commit; they are durable when this returns.
     pub(crate) fn append(&mut self, blocks: &[(Seq, Vec<u8>)]) -> Result<(), AppendFault> {
-        let mut end = self.end.clone_without_marks();
+        let offset = self.end.offset;
         let mut together = Vec::new();
         let all = match blocks {
             [(_, bytes)] => bytes,
@@ -151,21 +151,18 @@ impl Journal {
                 &together
             }
         };
-        let needed = end.offset + all.len() as u64;
+        let needed = offset + all.len() as u64;
         if needed > self.reserved {
             // Without the reserve it is only slower.
             let _ = self.reserve(RESERVE_BYTES.max(needed - self.reserved));
         }
-        self.file.write_all_at(all, end.offset).map_err(AppendFault::Write)?;
+        self.file.write_all_at(all, offset).map_err(AppendFault::Write)?;
         self.reserved = self.reserved.max(needed);
         self.file.sync_data().map_err(AppendFault::Sync)?;
         for (first, bytes) in blocks {
             let announced = block::announced(bytes).expect("the writer made it");
-            end.pass(*first, announced.last, block::hash_of(bytes), bytes.len());
+            self.end.pass(*first, announced.last, block::hash_of(bytes), bytes.len());
         }
-        self.end.marks.append(&mut end.marks);
-        let marks = std::mem::take(&mut self.end.marks);
-        self.end = End { marks, ..end };
         Ok(())
     }
 
@@ -218,15 +215,6 @@ impl Journal {
         spare::write_zeros(&self.file, self.reserved, until)?;
         self.reserved = until;
         Ok(())
-    }
-}
-
-impl End {
-    /// The same end, with room for the marks of what comes next.
-    fn clone_without_marks(&self) -> Self {
-        // The last one tells where the next is due.
-        let marks = self.marks.last().copied().into_iter().collect();
-        Self { marks, ..*self }
     }
 }
 
@@ -320,4 +308,49 @@ fn later(file: &File, offset: u64, length: u64, next: Seq) -> Result<bool, ReadE
         offset += own.max(1) as u64;
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Command, Event, Input, JobId};
+    use domain::{Envelope, Timestamp};
+
+    use super::*;
+    use crate::block::Draft;
+    use crate::frame;
+    use crate::identity::LogId;
+    use crate::record::{Place, Record, Stream};
+
+    fn begun() -> (tempfile::TempDir, Journal) {
+        let dir = tempfile::tempdir().unwrap();
+        let start = Start { identity: LogId([7; 16]), first: Seq(1), before: [0; 32] };
+        let journal = Journal::create(&dir.path().join("1.wal"), start, None).unwrap();
+        (dir, journal)
+    }
+
+    /// One more commit of one event.
+    fn append(journal: &mut Journal) {
+        let seq = Seq(journal.end().last.0 + 1);
+        let event = Event::Input(Input::Command(Command::RetryJob { job: JobId(7) }));
+        let envelope = Envelope { seq, at: Timestamp(6), cause: seq, event };
+        let place = Place { stream: Stream::Job(JobId(7)), revision: seq.0, correlation: Seq(1) };
+        let mut frames = Vec::new();
+        frame::push(&mut frames, &Record::of(&envelope, place).unwrap()).unwrap();
+        let mut draft = Draft::new(seq, &(seq..=seq), journal.end().head);
+        draft.push(&frames, 1);
+        journal.append(&[(seq, draft.finish().0)]).unwrap();
+    }
+
+    #[test]
+    fn a_sealed_volume_has_each_mark_once_however_small_its_commits_were() {
+        let (dir, mut journal) = begun();
+        (0..1_000).for_each(|_| append(&mut journal));
+        journal.seal(&Streams::default()).unwrap();
+        let (sealed, _) = Sealed::open(&dir.path().join("1.vol")).unwrap();
+        let marks = &sealed.end().marks;
+        let bytes = sealed.end().offset - HEADER_BYTES as u64;
+        assert_eq!(marks[0], (Seq(1), HEADER_BYTES as u64));
+        assert!(marks.is_sorted_by(|one, next| one.1 + MARK_BYTES <= next.1));
+        assert_eq!(marks.len() as u64, bytes.div_ceil(MARK_BYTES));
+    }
 }
