@@ -102,7 +102,8 @@ impl Active {
         match &*instead {
             Some(journal) if journal.last() >= seq => Ok(Arc::clone(journal)),
             _ => {
-                let journal = Journal::read_open(&self.journal, &self.dir.with_extension("wal"))?;
+                let path = self.dir.with_extension("wal");
+                let journal = Journal::read_open(&self.journal, &path, seq)?;
                 let journal = journal.map(Arc::new);
                 let missing = ReadError::Damaged { seq, damage: Damage::Missing };
                 instead.clone_from(&journal);

@@ -115,7 +115,7 @@ impl Journal {
         block: impl FnMut(&Block) -> Result<(), OpenError>,
     ) -> Result<Option<Self>, OpenError> {
         let file = File::options().read(true).write(true).open(path).map_err(ReadError::Io)?;
-        let Some(end) = scan(&file, path, block)? else { return Ok(None) };
+        let Some(end) = scan(&file, path, ALL, block)? else { return Ok(None) };
         let io = |source| OpenError::Io { what: "cut the torn end off", source };
         file.set_len(end.offset).map_err(io)?;
         // What the run before could not sync may be in the system's memory only, and be taken for
@@ -184,12 +184,18 @@ impl Journal {
         block: impl FnMut(&Block) -> Result<(), OpenError>,
     ) -> Result<Option<Sealed>, OpenError> {
         let file = File::open(path).map_err(ReadError::Io)?;
-        Ok(scan(&file, path, block)?.map(|end| Sealed::of(file, path, end)))
+        Ok(scan(&file, path, ALL, block)?.map(|end| Sealed::of(file, path, end)))
     }
 
-    /// The same of the file that a writer has open; it may be writing.
-    pub(crate) fn read_open(file: &File, path: &Path) -> Result<Option<Sealed>, ReadError> {
-        let Some(end) = scan(file, path, |_| Ok::<_, ReadError>(()))? else { return Ok(None) };
+    /// The same of the file that a writer has open, at least as far as `durable`; it may be writing
+    /// what comes after.
+    pub(crate) fn read_open(
+        file: &File,
+        path: &Path,
+        durable: Seq,
+    ) -> Result<Option<Sealed>, ReadError> {
+        let end = scan(file, path, durable, |_| Ok::<_, ReadError>(()))?;
+        let Some(end) = end else { return Ok(None) };
         Ok(Some(Sealed::of(file.try_clone()?, path, end)))
     }
 
@@ -207,7 +213,7 @@ impl Journal {
         &self,
         block: impl FnMut(&Block) -> Result<(), OpenError>,
     ) -> Result<(), OpenError> {
-        scan(&self.file, &self.path, block).map(drop)
+        scan(&self.file, &self.path, ALL, block).map(drop)
     }
 
     fn reserve(&mut self, more: u64) -> io::Result<()> {
@@ -218,10 +224,16 @@ impl Journal {
     }
 }
 
-/// Walks the blocks of a journal, commit by commit. `None` when nothing was ever written to it.
+/// As far as there is anything, of a journal that nobody writes to.
+const ALL: Seq = Seq(u64::MAX);
+
+/// Walks the blocks of a journal, commit by commit. `None` when nothing was ever written to it. What
+/// stands behind the end matters only where that comes before `wanted`: a writer may be at work there,
+/// and what is read of it now may be newer than what was read of it before.
 fn scan<E: From<ReadError>>(
     file: &File,
     path: &Path,
+    wanted: Seq,
     mut block: impl FnMut(&Block) -> Result<(), E>,
 ) -> Result<Option<End>, E> {
     let length = file.metadata().map_err(ReadError::Io)?.len();
@@ -251,7 +263,7 @@ fn scan<E: From<ReadError>>(
         }
     };
     let next = Seq(end.last.0 + 1);
-    if later(file, end.offset, length, next)? {
+    if end.last < wanted && later(file, end.offset, length, next)? {
         return Err(ReadError::Damaged { seq: next, damage }.into());
     }
     Ok(Some(end))
@@ -312,6 +324,8 @@ fn later(file: &File, offset: u64, length: u64, next: Seq) -> Result<bool, ReadE
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use domain::{Command, Event, Input, JobId};
     use domain::{Envelope, Timestamp};
 
@@ -352,5 +366,43 @@ mod tests {
         assert_eq!(marks[0], (Seq(1), HEADER_BYTES as u64));
         assert!(marks.is_sorted_by(|one, next| one.1 + MARK_BYTES <= next.1));
         assert_eq!(marks.len() as u64, bytes.div_ceil(MARK_BYTES));
+    }
+    #[test]
+    fn a_journal_that_grows_while_it_is_read_is_not_taken_for_a_damaged_one() {
+        for (wanted, is_whole) in [(Seq(1), true), (Seq(2), false)] {
+            let (_dir, mut journal) = begun();
+            append(&mut journal);
+            let file = journal.file.try_clone().unwrap();
+            let path = journal.path.clone();
+            // Two commits come after the reader has seen the zeros that they are written over.
+            let read = scan(&file, &path, wanted, |_| {
+                (0..2).for_each(|_| append(&mut journal));
+                Ok::<_, ReadError>(())
+            });
+            assert_eq!(read.is_ok_and(|end| end.unwrap().last == Seq(1)), is_whole);
+            let read = Journal::read_open(&file, &path, Seq(3)).unwrap().unwrap();
+            assert_eq!(read.last(), Seq(3));
+        }
+    }
+
+    #[test]
+    fn what_is_durable_is_read_beside_the_writer() {
+        let (_dir, mut journal) = begun();
+        append(&mut journal);
+        let (file, path) = (journal.file.try_clone().unwrap(), journal.path.clone());
+        let durable = AtomicU64::new(1);
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| {
+                for seq in 2..=400 {
+                    append(&mut journal);
+                    durable.store(seq, Ordering::Release);
+                }
+            });
+            while !writing.is_finished() {
+                let durable = Seq(durable.load(Ordering::Acquire));
+                let read = Journal::read_open(&file, &path, durable).unwrap().unwrap();
+                assert!(read.last() >= durable);
+            }
+        });
     }
 }
