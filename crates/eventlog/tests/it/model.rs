@@ -202,8 +202,13 @@ proptest! {
                     let actual = model.revision(*stream);
                     let expected = actual + u64::from(!right);
                     match append(log, drafts, &[(*stream, expected)], at) {
-                        Ok(_) => model.append(drafts, at),
+                        Ok(_) => {
+                            prop_assert!(*right);
+                            prop_assert_eq!(model.repeated(drafts), None);
+                            model.append(drafts, at);
+                        }
                         Err(AppendError::Repeated(seq)) => {
+                            prop_assert!(*right);
                             prop_assert_eq!(Some(seq), model.repeated(drafts));
                         }
                         Err(error) => {
