@@ -160,7 +160,8 @@ pub(crate) struct Walk<'a> {
     active: &'a Active,
     last: Seq,
     window: Window,
-    /// `None` when the store was walked to its end: what comes then was on its way there.
+    /// `None` when the store was walked to its end, and what comes then was on its way there, or when
+    /// sled refuses.
     keys: Option<Keys>,
     /// The key that comes next if nothing is missing and nothing is too much.
     expected: (Seq, u16),
@@ -173,7 +174,16 @@ impl Walk<'_> {
     fn step(&mut self) -> Result<Option<Block>, ReadError> {
         while let Some(keys) = &mut self.keys {
             let (seq, part) = self.expected;
-            match keys.next(seq)? {
+            let found = match keys.next(seq) {
+                // The journal has the blocks, and what a store that refuses has between them is moot.
+                Err(ReadError::Store(_)) => {
+                    self.keys = None;
+                    self.expected = if part > 0 { (self.after, 0) } else { self.expected };
+                    continue;
+                }
+                found => found?,
+            };
+            match found {
                 Some(found) if found != self.expected => {
                     return Err(unexpected(found, self.expected));
                 }

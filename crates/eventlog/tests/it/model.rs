@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use crate::append::{all, sized, step};
 
 /// In memory: thousands of logs are made, and what a disk does is tried elsewhere.
-const MEMORY: &str = "/dev/shm";
+pub const MEMORY: &str = "/dev/shm";
 
 /// Some cases fill a volume, and most do not.
 const LIMITS: Limits = Limits { volume_events: 60, volume_bytes: 1024 * 1024 };
