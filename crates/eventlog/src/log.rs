@@ -363,7 +363,8 @@ impl Log {
                 }
                 fresh.push((command, Seq(position)));
             }
-            position += step.events.len() as u64;
+            // Whether there are positions left is told later.
+            position = position.saturating_add(step.events.len() as u64);
         }
         Ok(())
     }
