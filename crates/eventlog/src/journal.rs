@@ -88,9 +88,14 @@ impl Journal {
         let end = End::of_none(start);
         let (file, reserved) = match spare.and_then(Spare::take) {
             Some((file, made, bytes)) => {
-                file.write_all_at(&sealed::header(start), 0)?;
-                file.sync_all()?;
-                std::fs::rename(made, path)?;
+                let begun = file
+                    .write_all_at(&sealed::header(start), 0)
+                    .and_then(|()| file.sync_all())
+                    .and_then(|()| std::fs::rename(&made, path));
+                begun.inspect_err(|_| {
+                    // The space may be wanted elsewhere.
+                    let _ = std::fs::remove_file(&made);
+                })?;
                 (file, bytes)
             }
             None => {
