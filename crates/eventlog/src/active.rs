@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -102,7 +103,8 @@ impl Active {
         match &*instead {
             Some(journal) if journal.last() >= seq => Ok(Arc::clone(journal)),
             _ => {
-                let journal = Journal::read_open(&self.journal, &self.dir.with_extension("wal"))?;
+                let path = self.dir.with_extension("wal");
+                let journal = Journal::read_open(&self.journal, &path, seq)?;
                 let journal = journal.map(Arc::new);
                 let missing = ReadError::Damaged { seq, damage: Damage::Missing };
                 instead.clone_from(&journal);
@@ -143,7 +145,9 @@ impl Active {
 
 impl Drop for Active {
     fn drop(&mut self) {
-        drop(self.open.take());
+        let open = self.open.take();
+        // sled syncs once more, and panics when it cannot. The journal holds all that it was about.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(open)));
         if *self.retired.get_mut() {
             // Opening the log finds what is left beside its sealed form and removes it then.
             let _ = std::fs::remove_dir_all(&self.dir);
@@ -156,7 +160,8 @@ pub(crate) struct Walk<'a> {
     active: &'a Active,
     last: Seq,
     window: Window,
-    /// `None` when the store was walked to its end: what comes then was on its way there.
+    /// `None` when the store was walked to its end, and what comes then was on its way there, or when
+    /// sled refuses.
     keys: Option<Keys>,
     /// The key that comes next if nothing is missing and nothing is too much.
     expected: (Seq, u16),
@@ -169,7 +174,16 @@ impl Walk<'_> {
     fn step(&mut self) -> Result<Option<Block>, ReadError> {
         while let Some(keys) = &mut self.keys {
             let (seq, part) = self.expected;
-            match keys.next(seq)? {
+            let found = match keys.next(seq) {
+                // The journal has the blocks, and what a store that refuses has between them is moot.
+                Err(ReadError::Store(_)) => {
+                    self.keys = None;
+                    self.expected = if part > 0 { (self.after, 0) } else { self.expected };
+                    continue;
+                }
+                found => found?,
+            };
+            match found {
                 Some(found) if found != self.expected => {
                     return Err(unexpected(found, self.expected));
                 }

@@ -88,9 +88,14 @@ impl Journal {
         let end = End::of_none(start);
         let (file, reserved) = match spare.and_then(Spare::take) {
             Some((file, made, bytes)) => {
-                file.write_all_at(&sealed::header(start), 0)?;
-                file.sync_all()?;
-                std::fs::rename(made, path)?;
+                let begun = file
+                    .write_all_at(&sealed::header(start), 0)
+                    .and_then(|()| file.sync_all())
+                    .and_then(|()| std::fs::rename(&made, path));
+                begun.inspect_err(|_| {
+                    // The space may be wanted elsewhere.
+                    let _ = std::fs::remove_file(&made);
+                })?;
                 (file, bytes)
             }
             None => {
@@ -115,7 +120,7 @@ impl Journal {
         block: impl FnMut(&Block) -> Result<(), OpenError>,
     ) -> Result<Option<Self>, OpenError> {
         let file = File::options().read(true).write(true).open(path).map_err(ReadError::Io)?;
-        let Some(end) = scan(&file, path, block)? else { return Ok(None) };
+        let Some(end) = scan(&file, path, ALL, block)? else { return Ok(None) };
         let io = |source| OpenError::Io { what: "cut the torn end off", source };
         file.set_len(end.offset).map_err(io)?;
         // What the run before could not sync may be in the system's memory only, and be taken for
@@ -141,7 +146,7 @@ impl Journal {
 
     /// Writes the blocks of one commit; they are durable when this returns.
     pub(crate) fn append(&mut self, blocks: &[(Seq, Vec<u8>)]) -> Result<(), AppendFault> {
-        let mut end = self.end.clone_without_marks();
+        let offset = self.end.offset;
         let mut together = Vec::new();
         let all = match blocks {
             [(_, bytes)] => bytes,
@@ -151,21 +156,18 @@ impl Journal {
                 &together
             }
         };
-        let needed = end.offset + all.len() as u64;
+        let needed = offset + all.len() as u64;
         if needed > self.reserved {
             // Without the reserve it is only slower.
             let _ = self.reserve(RESERVE_BYTES.max(needed - self.reserved));
         }
-        self.file.write_all_at(all, end.offset).map_err(AppendFault::Write)?;
+        self.file.write_all_at(all, offset).map_err(AppendFault::Write)?;
         self.reserved = self.reserved.max(needed);
         self.file.sync_data().map_err(AppendFault::Sync)?;
         for (first, bytes) in blocks {
             let announced = block::announced(bytes).expect("the writer made it");
-            end.pass(*first, announced.last, block::hash_of(bytes), bytes.len());
+            self.end.pass(*first, announced.last, block::hash_of(bytes), bytes.len());
         }
-        self.end.marks.append(&mut end.marks);
-        let marks = std::mem::take(&mut self.end.marks);
-        self.end = End { marks, ..end };
         Ok(())
     }
 
@@ -187,12 +189,18 @@ impl Journal {
         block: impl FnMut(&Block) -> Result<(), OpenError>,
     ) -> Result<Option<Sealed>, OpenError> {
         let file = File::open(path).map_err(ReadError::Io)?;
-        Ok(scan(&file, path, block)?.map(|end| Sealed::of(file, path, end)))
+        Ok(scan(&file, path, ALL, block)?.map(|end| Sealed::of(file, path, end)))
     }
 
-    /// The same of the file that a writer has open; it may be writing.
-    pub(crate) fn read_open(file: &File, path: &Path) -> Result<Option<Sealed>, ReadError> {
-        let Some(end) = scan(file, path, |_| Ok::<_, ReadError>(()))? else { return Ok(None) };
+    /// The same of the file that a writer has open, at least as far as `durable`; it may be writing
+    /// what comes after.
+    pub(crate) fn read_open(
+        file: &File,
+        path: &Path,
+        durable: Seq,
+    ) -> Result<Option<Sealed>, ReadError> {
+        let end = scan(file, path, durable, |_| Ok::<_, ReadError>(()))?;
+        let Some(end) = end else { return Ok(None) };
         Ok(Some(Sealed::of(file.try_clone()?, path, end)))
     }
 
@@ -210,7 +218,7 @@ impl Journal {
         &self,
         block: impl FnMut(&Block) -> Result<(), OpenError>,
     ) -> Result<(), OpenError> {
-        scan(&self.file, &self.path, block).map(drop)
+        scan(&self.file, &self.path, ALL, block).map(drop)
     }
 
     fn reserve(&mut self, more: u64) -> io::Result<()> {
@@ -221,19 +229,16 @@ impl Journal {
     }
 }
 
-impl End {
-    /// The same end, with room for the marks of what comes next.
-    fn clone_without_marks(&self) -> Self {
-        // The last one tells where the next is due.
-        let marks = self.marks.last().copied().into_iter().collect();
-        Self { marks, ..*self }
-    }
-}
+/// As far as there is anything, of a journal that nobody writes to.
+const ALL: Seq = Seq(u64::MAX);
 
-/// Walks the blocks of a journal, commit by commit. `None` when nothing was ever written to it.
+/// Walks the blocks of a journal, commit by commit. `None` when nothing was ever written to it. What
+/// stands behind the end matters only where that comes before `wanted`: a writer may be at work there,
+/// and what is read of it now may be newer than what was read of it before.
 fn scan<E: From<ReadError>>(
     file: &File,
     path: &Path,
+    wanted: Seq,
     mut block: impl FnMut(&Block) -> Result<(), E>,
 ) -> Result<Option<End>, E> {
     let length = file.metadata().map_err(ReadError::Io)?.len();
@@ -263,7 +268,7 @@ fn scan<E: From<ReadError>>(
         }
     };
     let next = Seq(end.last.0 + 1);
-    if later(file, end.offset, length, next)? {
+    if end.last < wanted && later(file, end.offset, length, next)? {
         return Err(ReadError::Damaged { seq: next, damage }.into());
     }
     Ok(Some(end))
@@ -320,4 +325,89 @@ fn later(file: &File, offset: u64, length: u64, next: Seq) -> Result<bool, ReadE
         offset += own.max(1) as u64;
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use domain::{Command, Event, Input, JobId};
+    use domain::{Envelope, Timestamp};
+
+    use super::*;
+    use crate::block::Draft;
+    use crate::frame;
+    use crate::identity::LogId;
+    use crate::record::{Place, Record, Stream};
+
+    fn begun() -> (tempfile::TempDir, Journal) {
+        let dir = tempfile::tempdir().unwrap();
+        let start = Start { identity: LogId([7; 16]), first: Seq(1), before: [0; 32] };
+        let journal = Journal::create(&dir.path().join("1.wal"), start, None).unwrap();
+        (dir, journal)
+    }
+
+    /// One more commit of one event.
+    fn append(journal: &mut Journal) {
+        let seq = Seq(journal.end().last.0 + 1);
+        let event = Event::Input(Input::Command(Command::RetryJob { job: JobId(7) }));
+        let envelope = Envelope { seq, at: Timestamp(6), cause: seq, event };
+        let place = Place { stream: Stream::Job(JobId(7)), revision: seq.0, correlation: Seq(1) };
+        let mut frames = Vec::new();
+        frame::push(&mut frames, &Record::of(&envelope, place).unwrap()).unwrap();
+        let mut draft = Draft::new(seq, &(seq..=seq), journal.end().head);
+        draft.push(&frames, 1);
+        journal.append(&[(seq, draft.finish().0)]).unwrap();
+    }
+
+    #[test]
+    fn a_sealed_volume_has_each_mark_once_however_small_its_commits_were() {
+        let (dir, mut journal) = begun();
+        (0..1_000).for_each(|_| append(&mut journal));
+        journal.seal(&Streams::default()).unwrap();
+        let (sealed, _) = Sealed::open(&dir.path().join("1.vol")).unwrap();
+        let marks = &sealed.end().marks;
+        let bytes = sealed.end().offset - HEADER_BYTES as u64;
+        assert_eq!(marks[0], (Seq(1), HEADER_BYTES as u64));
+        assert!(marks.is_sorted_by(|one, next| one.1 + MARK_BYTES <= next.1));
+        assert_eq!(marks.len() as u64, bytes.div_ceil(MARK_BYTES));
+    }
+    #[test]
+    fn a_journal_that_grows_while_it_is_read_is_not_taken_for_a_damaged_one() {
+        for (wanted, is_whole) in [(Seq(1), true), (Seq(2), false)] {
+            let (_dir, mut journal) = begun();
+            append(&mut journal);
+            let file = journal.file.try_clone().unwrap();
+            let path = journal.path.clone();
+            // Two commits come after the reader has seen the zeros that they are written over.
+            let read = scan(&file, &path, wanted, |_| {
+                (0..2).for_each(|_| append(&mut journal));
+                Ok::<_, ReadError>(())
+            });
+            assert_eq!(read.is_ok_and(|end| end.unwrap().last == Seq(1)), is_whole);
+            let read = Journal::read_open(&file, &path, Seq(3)).unwrap().unwrap();
+            assert_eq!(read.last(), Seq(3));
+        }
+    }
+
+    #[test]
+    fn what_is_durable_is_read_beside_the_writer() {
+        let (_dir, mut journal) = begun();
+        append(&mut journal);
+        let (file, path) = (journal.file.try_clone().unwrap(), journal.path.clone());
+        let durable = AtomicU64::new(1);
+        std::thread::scope(|scope| {
+            let writing = scope.spawn(|| {
+                for seq in 2..=400 {
+                    append(&mut journal);
+                    durable.store(seq, Ordering::Release);
+                }
+            });
+            while !writing.is_finished() {
+                let durable = Seq(durable.load(Ordering::Acquire));
+                let read = Journal::read_open(&file, &path, durable).unwrap().unwrap();
+                assert!(read.last() >= durable);
+            }
+        });
+    }
 }

@@ -347,6 +347,8 @@ impl Log {
         if let Err(AppendError::DiskFull(_)) = committed {
             self.standing = Standing::Waiting;
             self.waits.store(true, Ordering::Relaxed);
+            // It is kept as one that is gone, and so not made again before the next volume.
+            let _ = self.spare.as_mut().map(Spare::give_up);
         }
         committed?;
         Ok(first..Seq(self.last().0 + 1))
@@ -363,7 +365,8 @@ impl Log {
                 }
                 fresh.push((command, Seq(position)));
             }
-            position += step.events.len() as u64;
+            // Whether there are positions left is told later.
+            position = position.saturating_add(step.events.len() as u64);
         }
         Ok(())
     }

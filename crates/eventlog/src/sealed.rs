@@ -151,7 +151,8 @@ impl Sealed {
         let is_possible = last.0 < u64::MAX
             && last.0 + 1 >= start.first.0
             && tail_at >= HEADER_BYTES as u64
-            && marks.iter().all(|(_, offset)| *offset < tail_at);
+            && marks.iter().all(|(_, offset)| *offset < tail_at)
+            && streams.is_within(last);
         if !is_possible {
             return Err(damaged(Damage::Header("its tail is impossible")));
         }
@@ -361,4 +362,48 @@ fn fill(file: &File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{Command, Event, Input, JobId, Timestamp};
+
+    use super::*;
+    use crate::record::Stream;
+    use crate::{AppendError, Log, Step};
+
+    #[test]
+    fn a_volume_whose_streams_have_more_events_than_the_log_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("5.vol");
+        let start = Start { identity: LogId([7; 16]), first: Seq(5), before: [0; 32] };
+        let mut streams = Streams::default();
+        for revision in 1..=5 {
+            streams.place(Stream::Job(JobId(1)), Seq(1));
+            write_to(&mut File::create(&path).unwrap(), start, std::iter::empty(), &streams)
+                .unwrap();
+            let opened = Sealed::open(&path);
+            assert_eq!(opened.is_ok(), revision <= 4, "{revision} of 4 events");
+        }
+    }
+
+    #[test]
+    fn a_volume_that_claims_nearly_all_positions_leaves_too_few_to_append() {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = LogId([7; 16]);
+        let start = Start { identity, first: Seq(1), before: identity.chain_start() };
+        let mut volume = Vec::new();
+        write_to(&mut volume, start, std::iter::empty(), &Streams::default()).unwrap();
+        let footer_at = volume.len() - FOOTER_BYTES;
+        let footer = &mut volume[footer_at..];
+        footer[8..16].copy_from_slice(&(u64::MAX - 3).to_le_bytes());
+        let sum = crc32fast::hash(&footer[..FOOTER_BYTES - 12]).to_le_bytes();
+        footer[FOOTER_BYTES - 12..FOOTER_BYTES - 8].copy_from_slice(&sum);
+        std::fs::create_dir(dir.path().join("volumes")).unwrap();
+        std::fs::write(dir.path().join("volumes/00000000000000000001.vol"), volume).unwrap();
+        let (mut log, _reader) = Log::open(dir.path()).unwrap();
+        let event = [Event::Input(Input::Command(Command::RetryJob { job: JobId(7) }))];
+        let steps = [Step::new(Timestamp(1), &event); 5];
+        assert!(matches!(log.append(&steps), Err(AppendError::Full)));
+    }
 }

@@ -47,15 +47,20 @@ impl Spare {
         let file = made.join().ok()?.ok()?;
         Some((file, self.path.clone(), self.bytes))
     }
-}
 
-impl Drop for Spare {
-    fn drop(&mut self) {
+    /// Leaves its space to the writer; from now on there is nothing to take.
+    pub(crate) fn give_up(&mut self) {
         let Some(making) = self.making.take() else { return };
         if making.join().is_ok_and(|made| made.is_ok()) {
             // Opening the log removes it, if it cannot be now.
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+impl Drop for Spare {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }
 

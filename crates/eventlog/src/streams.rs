@@ -66,6 +66,11 @@ impl Streams {
         self.heads.get(&stream).map_or(0, |head| head.revision)
     }
 
+    /// Whether no stream has more events than the log up to `last`.
+    pub(crate) fn is_within(&self, last: Seq) -> bool {
+        self.heads.values().all(|head| head.revision <= last.0)
+    }
+
     /// Where a command was taken, if it is remembered.
     pub(crate) fn taken(&self, command: CommandId) -> Option<Seq> {
         self.by_command.get(&command).copied()

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use crate::append::{all, sized, step};
 
 /// In memory: thousands of logs are made, and what a disk does is tried elsewhere.
-const MEMORY: &str = "/dev/shm";
+pub const MEMORY: &str = "/dev/shm";
 
 /// Some cases fill a volume, and most do not.
 const LIMITS: Limits = Limits { volume_events: 60, volume_bytes: 1024 * 1024 };
@@ -202,8 +202,13 @@ proptest! {
                     let actual = model.revision(*stream);
                     let expected = actual + u64::from(!right);
                     match append(log, drafts, &[(*stream, expected)], at) {
-                        Ok(_) => model.append(drafts, at),
+                        Ok(_) => {
+                            prop_assert!(*right);
+                            prop_assert_eq!(model.repeated(drafts), None);
+                            model.append(drafts, at);
+                        }
                         Err(AppendError::Repeated(seq)) => {
+                            prop_assert!(*right);
                             prop_assert_eq!(Some(seq), model.repeated(drafts));
                         }
                         Err(error) => {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use domain::{Seq, Timestamp};
@@ -17,8 +17,8 @@ use crate::disk::Disk;
 
 const CUTS: u64 = 60;
 
-/// Events between two cuts.
-const APART: u64 = 25;
+/// Events between two cuts, about.
+const APART: u64 = 200;
 
 const IMAGE_BYTES: u64 = 96 * 1024 * 1024;
 
@@ -68,19 +68,27 @@ impl Random {
     }
 }
 
-/// Appends until it is told to stop: the event at position n is of time n.
-fn write(log: &mut Log, stop: &AtomicBool) {
+/// Appends so many events for each permit: the event at position n is of time n.
+fn write(log: &mut Log, permits: mpsc::Receiver<()>) {
     let mut random = Random(5);
     let mut next = 1;
-    while !stop.load(Ordering::Relaxed) {
-        let events: Vec<_> = (0..=random.below(6))
-            .map(|_| [sized(random.below(300) as usize * (1 + 20 * (next % 11 / 10) as usize))])
-            .collect();
-        let steps: Vec<_> =
-            events.iter().zip(next..).map(|(event, at)| Step::new(Timestamp(at), event)).collect();
-        log.append(&steps).unwrap();
-        next += steps.len() as u64;
+    let until = permits.iter().zip(1..).map(|((), permit)| permit * APART);
+    for until in until {
+        while next <= until {
+            next = append(log, &mut random, next);
+        }
     }
+}
+
+/// Appends some events; the position after them.
+fn append(log: &mut Log, random: &mut Random, next: u64) -> u64 {
+    let events: Vec<_> = (0..=random.below(6))
+        .map(|_| [sized(random.below(300) as usize * (1 + 20 * (next % 11 / 10) as usize))])
+        .collect();
+    let steps: Vec<_> =
+        events.iter().zip(next..).map(|(event, at)| Step::new(Timestamp(at), event)).collect();
+    log.append(&steps).unwrap();
+    next + steps.len() as u64
 }
 
 /// Opens what a cut has left and looks at all of it.
@@ -105,32 +113,31 @@ fn what_was_acknowledged_survives_sixty_power_cuts() {
     File::open(&image).unwrap().sync_all().unwrap();
     let mounted = Mounted::new(&image);
     let (mut log, reader) = Log::open_with(&mounted.log(), LIMITS).unwrap();
-    let stop = AtomicBool::new(false);
     let mut random = Random(11);
     let left = tempfile::tempdir().unwrap();
-    let cuts = std::thread::scope(|scope| {
-        scope.spawn(|| write(&mut log, &stop));
-        let cuts: Vec<_> = (1..=CUTS)
-            .map(|cut| {
-                let _ = reader.wait_beyond(Seq(cut * APART), Duration::MAX);
-                // Before the cut, so that it was acknowledged by then.
-                let acknowledged = reader.durable();
-                // None, some or all of what was not flushed.
-                let keeps = random.below(5);
-                let bytes = disk.cut("image", || random.below(4) < keeps);
-                let path = left.path().join(format!("cut-{cut}"));
-                save(&path, &bytes);
-                (path, acknowledged)
-            })
-            .collect();
-        stop.store(true, Ordering::Relaxed);
-        cuts
+    let path = left.path().join("image");
+    let (permit, permits) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| write(&mut log, permits));
+        // Moved in here, so that the writer ends when this does, however it does.
+        let permit = permit;
+        for cut in 1..=CUTS {
+            permit.send(()).expect("the writer goes on");
+            // Somewhere among what it may write now.
+            let before = Seq((cut - 1) * APART + random.below(APART));
+            let durable = reader.wait_beyond(before, Duration::from_secs(60));
+            assert!(durable > before, "cut {cut}: the writer got no further than {durable}");
+            // Before the cut, so that it was acknowledged by then.
+            let acknowledged = reader.durable();
+            // None, some or all of what was not flushed.
+            let keeps = random.below(5);
+            let bytes = disk.cut("image", || random.below(4) < keeps);
+            save(&path, &bytes);
+            survived(&path, acknowledged, cut);
+            std::fs::remove_file(&path).unwrap();
+        }
     });
     drop((log, reader, mounted));
-    for ((image, acknowledged), cut) in cuts.iter().zip(1..) {
-        survived(image, *acknowledged, cut);
-        std::fs::remove_file(image).unwrap();
-    }
 }
 
 /// Writes an image with holes where it is empty.

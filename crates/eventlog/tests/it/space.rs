@@ -100,6 +100,32 @@ fn healing_while_the_disk_is_still_full_disturbs_nobody_who_reads() {
 }
 
 #[test]
+fn the_file_made_ahead_for_the_next_volume_is_the_first_to_give_its_space() {
+    let disk = SmallDisk::mount(96);
+    let dir = disk.path().join("log");
+    let spare = dir.join("volumes/spare");
+    let limits = Limits { volume_events: u64::MAX, volume_bytes: 16 * 1024 * 1024 };
+    let (mut log, reader) = Log::open_with(&dir, limits).unwrap();
+    // A little more than half a volume, where it is begun.
+    let index = 425;
+    for at in 0..index {
+        log.append(&[Step::new(Timestamp(at), &[sized(20_000)])]).unwrap();
+    }
+    while !fs::metadata(&spare).is_ok_and(|spare| spare.len() > limits.volume_bytes) {
+        std::thread::yield_now();
+    }
+    disk.fill(0);
+    let (error, index) = until_full(&mut log, index);
+    assert!(matches!(error, AppendError::DiskFull(_)), "{error:?}");
+    assert!(!spare.exists());
+    // Nobody else has made any room.
+    log.heal().unwrap();
+    log.append(&[Step::new(Timestamp(index), &[sized(20_000)])]).unwrap();
+    assert!(!spare.exists(), "it is not made again before the next volume");
+    assert_eq!(reader.verify().unwrap().events, index + 1);
+}
+
+#[test]
 fn a_full_disk_is_an_error_that_heals_when_there_is_space() {
     // At 20 different fillings, so that it strikes in different places of the store.
     for round in 0..20u64 {
