@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use domain::observation::{LookupFault, Observation, SessionEnd, TransferEnd, TransferFault};
-use domain::{Decision, PeerId, Timestamp};
+use domain::{Command, Decision, PeerId, Timestamp};
 use eventlog::history::{Header, HistoryReader, write_envelopes};
 use proptest::prelude::*;
 use sim::rng::Rng;
@@ -15,8 +15,17 @@ use crate::shadow::{Shadow, Taken};
 use crate::{Recorded, verify_engine};
 
 /// What nobody else is to read.
-const PRIVATE: [&str; 8] =
-    ["lovelace", "zuse", "hopper", "stash", "geheim", "10.1.2.3", "konrad", "0301234567"];
+const PRIVATE: [&str; 9] = [
+    "lovelace",
+    "zuse",
+    "hopper",
+    "stash",
+    "geheim",
+    "10.1.2.3",
+    "konrad",
+    "0301234567",
+    "0302345",
+];
 
 /// The records of what the engine makes of some inputs.
 fn lived(inputs: Vec<(Input, Timestamp)>) -> Vec<Record> {
@@ -44,6 +53,7 @@ fn recorded(log: &[(Envelope, Option<u64>)]) -> Vec<Record> {
 /// A life of the simulator, in which everybody has a name, a way to file music and words.
 fn private_life(seed: u64) -> Vec<Record> {
     let life = sim::run::run(seed, &sim::fault::drawn(seed));
+    let last = life.log.last().unwrap().at;
     let mut rng = Rng::new(seed, "private");
     let mut named = BTreeMap::new();
     let mut person = move |peer: &mut PeerId| {
@@ -73,7 +83,7 @@ fn private_life(seed: u64) -> Vec<Record> {
             Input::Observation(Observation::TransferEnded {
                 end: TransferEnd::Failed(fault @ TransferFault::CannotConnect),
                 ..
-            }) => *fault = TransferFault::TimedOut("10.1.2.3:2234".into()),
+            }) => *fault = TransferFault::TimedOut("user 0302345 is offline".into()),
             Input::Observation(Observation::SessionClosed { reason }) => {
                 *reason = SessionEnd::Lost("10.1.2.3 hung up".into());
             }
@@ -86,7 +96,9 @@ fn private_life(seed: u64) -> Vec<Record> {
         }
         (input, at)
     });
-    lived(renamed.collect())
+    let skip = Command::SkipDeadLetter { view: "geheim".into(), event: Seq(1) };
+    let skipped = (Input::Command(skip), last);
+    lived(renamed.chain([skipped]).collect())
 }
 
 fn redacted(records: &[Record]) -> Result<Vec<Record>, RedactError<Infallible>> {
