@@ -3,8 +3,10 @@
 //!
 //! That it decides the same is not believed but tried: the engine lives the history twice, once as it was
 //! and once as it is written, and where the second life is not the first one with other names, there is
-//! no redacted history. The digests written are those of the second life, so that it verifies anywhere;
-//! where a recorded digest did not hold, neither does the one written in its place.
+//! no redacted history. What other rules recorded, or what follows a decision that these rules would not
+//! make, is taken as it is until the next run, as a node does when it starts. The digests written are those
+//! of what is written, so that it verifies anywhere; where a recorded digest did not hold, neither does the
+//! one written in its place.
 
 mod forgotten;
 mod names;
@@ -14,8 +16,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::iter::Peekable;
 use std::mem::discriminant;
 
-use domain::{Effect, Envelope, Event, Input, PeerId, Seq, Timestamp, render};
-use engine::Engine;
+use domain::{Effect, Envelope, Event, Input, Observation, PeerId, Seq, Timestamp, render};
+use engine::{Engine, VERSION};
 use eventlog::{Damage, EncodeError, Record, encode};
 
 use forgotten::Forgotten;
@@ -141,8 +143,9 @@ impl Redaction {
         Redacted {
             history: history.peekable(),
             pseudonyms: self.pseudonyms.clone(),
-            original: Engine::new(),
-            redacted: Engine::new(),
+            recorded: Lives::default(),
+            deciding: Some(Lives::default()),
+            is_by_these: true,
             last: Seq(0),
             step: VecDeque::new(),
             over: false,
@@ -154,12 +157,23 @@ fn understood<E: std::error::Error + 'static>(record: &Record) -> Result<Envelop
     record.envelope().map_err(|damage| RedactError::Event { seq: record.seq, damage })
 }
 
+/// A history with its names, and without.
+#[derive(Debug, Clone, Default)]
+struct Lives {
+    original: Engine,
+    redacted: Engine,
+}
+
 /// A history on its way to be written without its names; see [`Redaction::records`].
 pub struct Redacted<I: Iterator> {
     history: Peekable<I>,
     pseudonyms: Pseudonyms,
-    original: Engine,
-    redacted: Engine,
+    /// What was recorded, taken as it is.
+    recorded: Lives,
+    /// The present run, decided anew. None when other rules recorded it, or decided otherwise within it.
+    deciding: Option<Lives>,
+    /// Whether these rules recorded the present run.
+    is_by_these: bool,
     last: Seq,
     /// The rest of the present step.
     step: VecDeque<Record>,
@@ -174,29 +188,59 @@ impl<E: std::error::Error + 'static, I: Iterator<Item = Result<Record, E>>> Reda
         let Event::Input(input) = event else {
             return Err(RedactError::Gap { expected: cause, found: seq });
         };
-        let digest = self.live(input, seq, at)?;
-        let was = self.original.digest();
-        // What did not hold must not come to hold.
-        let digest = first.digest.map(|told| if told == was { digest } else { !digest });
-        self.push(Record { digest, ..first })?;
+        if let Input::Observation(Observation::NodeStarted { engine, .. }) = &input {
+            self.start(*engine);
+        }
+        let told = first.digest;
+        let concluded = self.live(input, seq, at)?;
+        let mut recorded = vec![self.push(first)?];
         while let Some(Ok(next)) = self.history.peek()
             && next.cause == cause
         {
             let Some(decided) = self.take()? else { break };
-            self.push(decided)?;
+            recorded.push(self.push(decided)?);
+        }
+        if concluded.is_some_and(|concluded| concluded != recorded) {
+            self.deciding = None;
+        }
+        if let Some(input) = self.step.front_mut() {
+            let (was, is) = (self.recorded.original.digest(), self.recorded.redacted.digest());
+            input.digest = told.and_then(|told| match told {
+                _ if told == was => Some(is),
+                // What did not hold must not come to hold.
+                _ if self.is_by_these => Some(!is),
+                // Other rules may have asked for something else; what that would be now is not known.
+                _ => None,
+            });
         }
         Ok(true)
     }
 
-    /// Lives one input both ways; the digest of the life without names.
-    fn live(&mut self, input: Input, seq: Seq, at: Timestamp) -> Result<u64, RedactError<E>> {
+    /// A run of some version's rules begins.
+    fn start(&mut self, version: u32) {
+        self.is_by_these = version == VERSION;
+        if !self.is_by_these {
+            self.deciding = None;
+        } else if self.deciding.is_none() {
+            self.deciding = Some(self.recorded.clone());
+        }
+    }
+
+    /// Lives one input both ways, if this run is decided anew; what it leads to with the names.
+    fn live(
+        &mut self,
+        input: Input,
+        seq: Seq,
+        at: Timestamp,
+    ) -> Result<Option<Vec<Event>>, RedactError<E>> {
+        let Some(lives) = &mut self.deciding else { return Ok(None) };
         let Event::Input(renamed) = self.pseudonyms.replace(Event::Input(input.clone())) else {
             unreachable!("an input stays one")
         };
-        let with = self.original.step(input, at);
-        let without = self.redacted.step(renamed, at);
+        let with = lives.original.step(input, at);
+        let without = lives.redacted.step(renamed, at);
         let expected: Vec<_> =
-            with.events.into_iter().map(|event| self.pseudonyms.replace(event)).collect();
+            with.events.iter().map(|event| self.pseudonyms.replace(event.clone())).collect();
         let kinds = |effects: &[Effect]| effects.iter().map(discriminant).collect::<Vec<_>>();
         let is_same = expected == without.events && kinds(&with.effects) == kinds(&without.effects);
         if !is_same {
@@ -210,7 +254,7 @@ impl<E: std::error::Error + 'static, I: Iterator<Item = Result<Record, E>>> Reda
                 actual: text(&without.events),
             });
         }
-        Ok(without.digest)
+        Ok(Some(with.events))
     }
 
     fn take(&mut self) -> Result<Option<Record>, RedactError<E>> {
@@ -224,16 +268,20 @@ impl<E: std::error::Error + 'static, I: Iterator<Item = Result<Record, E>>> Reda
         Ok(Some(record))
     }
 
-    fn push(&mut self, record: Record) -> Result<(), RedactError<E>> {
-        let event = self.pseudonyms.replace(understood(&record)?.event);
-        let (schema, payload) = encode(&event)?;
+    /// Takes a record into the present step; the event as it was.
+    fn push(&mut self, record: Record) -> Result<Event, RedactError<E>> {
+        let was = understood(&record)?;
+        let is = Envelope { event: self.pseudonyms.replace(was.event.clone()), ..was };
+        let (schema, payload) = encode(&is.event)?;
+        self.recorded.original.recover(&was);
+        self.recorded.redacted.recover(&is);
         // The caller's name of a command is the caller's, so it stays in the log and is told to nobody.
         let command = match self.pseudonyms {
             Pseudonyms::Everybody(_) => None,
             Pseudonyms::Some(_) => record.command,
         };
         self.step.push_back(Record { schema, payload, command, ..record });
-        Ok(())
+        Ok(was.event)
     }
 }
 

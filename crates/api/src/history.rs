@@ -10,6 +10,7 @@ use eventlog::history::{Header, WriteError};
 use eventlog::{ReadError, Reader, Record};
 use replay::export::Export;
 use replay::redact::RedactError;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::download;
 
@@ -23,11 +24,19 @@ pub(crate) fn prepare(
     Export::prepare(header, || records(log, last, step))
 }
 
-/// The history of a job as a download.
-pub(crate) fn answer(log: Reader, export: Export, job: JobId, last: Seq) -> Response {
+/// The history of a job as a download, which holds its place until it is written.
+pub(crate) fn answer(
+    log: Reader,
+    export: Export,
+    job: JobId,
+    last: Seq,
+    place: OwnedSemaphorePermit,
+) -> Response {
     let name = format!("job-{job}.replay");
     download::answer(&name, "application/octet-stream", move |sent| {
-        write(&log, &export, last, sent).map(drop)
+        let written = write(&log, &export, last, sent).map(drop);
+        drop(place);
+        written
     })
 }
 

@@ -1,6 +1,8 @@
 //! What can be read. Everything comes from views, which say up to which event they reach; nothing is
 //! decided here.
 
+use std::sync::Arc;
+
 use async_graphql::connection::{Connection, Edge, EmptyFields};
 use async_graphql::{Context, ID, Object, Result};
 use domain::JobId;
@@ -180,8 +182,13 @@ async fn past_job(context: &Context<'_>, job: JobId, at: domain::Seq) -> Result<
         let last = log.durable();
         return Err(bad_input(format!("event {at} is not recorded yet; the last one is {last}")));
     }
-    let _turn = context.data::<PastTurn>()?.0.lock().await;
-    let found = read(move || past::jobs(&log, at)).await?;
+    let turn = Arc::clone(&context.data::<PastTurn>()?.0).lock_owned().await;
+    let found = read(move || {
+        // Taken along: the work goes on when the client does not wait for it.
+        let _turn = turn;
+        past::jobs(&log, at)
+    });
+    let found = found.await?;
     let found = read(move || found.get(job)).await?;
     Ok(found.value.map(|job| Job::new(found.seq, job)))
 }

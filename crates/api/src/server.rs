@@ -37,6 +37,10 @@ const MOST_SOCKETS: usize = 64;
 /// Copies of the log that are taken at the same time: each holds a volume in memory.
 const MOST_BACKUPS: usize = 1;
 
+/// Histories that are written at the same time: each reads the log up to three times and decides all of
+/// it anew.
+const MOST_HISTORIES: usize = 1;
+
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -58,6 +62,7 @@ pub(crate) struct Served {
     state: ApiState,
     sockets: Arc<Semaphore>,
     backups: Arc<Semaphore>,
+    histories: Arc<Semaphore>,
 }
 
 /// Serves the API until `ended` is, then finishes the requests at work. Sockets end with the process.
@@ -83,6 +88,7 @@ fn routes(state: ApiState) -> Router {
         state,
         sockets: Arc::new(Semaphore::new(MOST_SOCKETS)),
         backups: Arc::new(Semaphore::new(MOST_BACKUPS)),
+        histories: Arc::new(Semaphore::new(MOST_HISTORIES)),
     };
     Router::new()
         .route("/graphql", post(request::answer).fallback(only_post))
@@ -157,12 +163,18 @@ async fn history_file(
                     return refuse(StatusCode::BAD_REQUEST, "bad input", detail);
                 }
             };
+            let Ok(place) = Arc::clone(&served.histories).try_acquire_owned() else {
+                return busy("a history is being written; try again when it is done");
+            };
             let (build, engine) = (served.state.build, served.state.engine);
             let header = Header { build, engine, job: Some(job), identities, ..Header::default() };
             let (log, last) = (served.state.log, found.head.changed);
             let reader = log.clone();
-            match read(move || Ok::<_, Infallible>(history::prepare(&reader, header, last))).await {
-                Ok(Ok(export)) => history::answer(log, export, job, last),
+            // The place goes with the work, which goes on when the client does not wait for it.
+            let prepare =
+                move || history::prepare(&reader, header, last).map(|export| (export, place));
+            match read(move || Ok::<_, Infallible>(prepare())).await {
+                Ok(Ok((export, place))) => history::answer(log, export, job, last, place),
                 Ok(Err(error @ RedactError::Changed { .. })) => refuse(
                     StatusCode::CONFLICT,
                     "not without names",
@@ -183,11 +195,14 @@ async fn history_file(
 
 async fn log_backup(State(served): State<Served>) -> Response {
     let Ok(place) = Arc::clone(&served.backups).try_acquire_owned() else {
-        let detail = "a copy of the log is being taken; try again when it is done".into();
-        return Problem { status: StatusCode::SERVICE_UNAVAILABLE, title: "busy", detail }
-            .into_response();
+        return busy("a copy of the log is being taken; try again when it is done");
     };
     backup::answer(served.state.log, place)
+}
+
+fn busy(detail: &str) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Problem { status, title: "busy", detail: detail.into() }.into_response()
 }
 
 async fn upgrade(

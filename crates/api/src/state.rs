@@ -1,6 +1,7 @@
 //! What the API is given by the node, and what it makes of it to wait with.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Result;
@@ -55,7 +56,7 @@ impl ApiState {
 
 /// Whose turn it is to ask how something was.
 #[derive(Default)]
-pub(crate) struct PastTurn(pub(crate) Mutex<()>);
+pub(crate) struct PastTurn(pub(crate) Arc<Mutex<()>>);
 
 /// How far the views are, for those who wait for them to go on.
 pub(crate) struct Advances {

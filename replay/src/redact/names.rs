@@ -1,7 +1,7 @@
 //! What stands for what. User names become numbered ones in the same order, because maps are walked by
 //! them. In paths every word is replaced but those that say which track a file may be, which are
 //! MusicBrainz' and not a person's: see [`engine::likeness`]. Other words are kept when all of them are
-//! of the few that programs use.
+//! of the few that programs use and no user is called by one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +78,7 @@ const USUAL: [&str; 62] = [
     "zeros",
 ];
 
-/// Longest number that says where a track stands, or a year.
+/// Longest number that says where a track stands, how many there are of something, or a year.
 const SHORT_NUMBER: usize = 4;
 
 #[derive(Debug, Clone)]
@@ -88,6 +88,8 @@ pub(super) struct Names {
     /// What user names become, before their number.
     prefix_of_peers: String,
     digits: usize,
+    /// Usual words that are somebody's name.
+    borne: BTreeSet<String>,
     /// Words of paths that are kept.
     telling: BTreeSet<String>,
     /// Library paths made of MusicBrainz' words.
@@ -112,6 +114,7 @@ impl Names {
             prefix: String::new(),
             words: BTreeMap::new(),
             texts: BTreeMap::new(),
+            borne: BTreeSet::new(),
         }
     }
 
@@ -137,6 +140,8 @@ impl Names {
         for (rank, number) in (1..).zip(self.peers.values_mut()) {
             *number = rank;
         }
+        let usual = self.peers.keys().map(|name| bare(name)).filter(|name| is_usual(name));
+        self.borne = usual.collect();
         self.digits = self.peers.len().to_string().len();
         "word".clone_into(&mut self.prefix);
         while self.telling.iter().any(|word| word.starts_with(&self.prefix)) {
@@ -159,13 +164,17 @@ impl Names {
             }
             Place::Planned(_) => {}
             Place::Words(text) => {
-                if !is_usual(text) {
+                if !text.split(' ').map(bare).all(|word| self.tells_of_nobody(&word)) {
                     let number = numbered(&mut self.texts, text);
                     *text = format!("text {number}");
                 }
             }
         });
         event
+    }
+
+    fn tells_of_nobody(&self, word: &str) -> bool {
+        is_usual(word) && !self.borne.contains(word)
     }
 
     fn path(&mut self, path: &str) -> String {
@@ -225,13 +234,15 @@ fn in_word(c: char) -> bool {
     is_joined || c.to_lowercase().any(char::is_alphanumeric)
 }
 
-fn is_usual(text: &str) -> bool {
-    let is_number = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
-    let is_usual = |word: &str| {
-        let word = word.trim_end_matches(['.', ',']).to_ascii_lowercase();
-        is_number(&word) || USUAL.binary_search(&word.as_str()).is_ok()
-    };
-    text.split(' ').all(is_usual)
+/// A word of a text as [`USUAL`] has it.
+fn bare(word: &str) -> String {
+    word.trim_end_matches(['.', ',']).to_ascii_lowercase()
+}
+
+/// Whether a bare word is one that programs use. A longer number may be a name or a telephone.
+fn is_usual(word: &str) -> bool {
+    let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && word.len() <= SHORT_NUMBER) || USUAL.binary_search(&word).is_ok()
 }
 
 /// A library path without the number that tells it from another of the same name.
@@ -267,8 +278,34 @@ mod tests {
     #[test]
     fn usual_words_are_in_order() {
         assert!(USUAL.is_sorted());
-        assert!(is_usual("File not shared.") && is_usual("3 of 17 B left") && is_usual("bytes"));
-        assert!(!is_usual("ada says no") && !is_usual("10.0.0.7:2234") && !is_usual("/home/x"));
+    }
+
+    #[test]
+    fn a_text_is_kept_when_it_tells_of_nobody() {
+        let mut names = names();
+        for name in ["Queue", "4711"] {
+            names.peers.insert(name.to_owned(), 0);
+        }
+        names.close();
+        let mut said = |text: &str| {
+            let reason = domain::observation::SessionEnd::Lost(text.to_owned());
+            let event = Event::Input(Input::Observation(Observation::SessionClosed { reason }));
+            names.replace(event.clone()) == event
+        };
+        for kept in ["File not shared.", "3 of 17 B left", "bytes", "disk  full", "4712 files"] {
+            assert!(said(kept), "{kept}");
+        }
+        for replaced in [
+            "ada says no",
+            "10.0.0.7:2234",
+            "/home/x",
+            "queue full",
+            "queue, full",
+            "user 4711 is offline",
+            "user 015550123.",
+        ] {
+            assert!(!said(replaced), "{replaced}");
+        }
     }
 
     #[test]

@@ -6,7 +6,10 @@ use domain::observation::{
     DiskFault, Examination, LookupFault, Observation, PublishFault, SessionEnd, TransferEnd,
     TransferFault,
 };
-use domain::{Decision, Event, Input, PeerId};
+use domain::{Command, Decision, Event, Input, PeerId};
+
+/// The views that there are. A command may name another, in whatever words its sender likes.
+const VIEWS: [&str; 3] = ["jobs", "trace", "search"];
 
 /// Something told of people.
 pub(super) enum Place<'a> {
@@ -25,8 +28,14 @@ pub(super) enum Place<'a> {
 /// Shows every place of an event.
 pub(super) fn each(event: &mut Event, show: &mut impl FnMut(Place<'_>)) {
     match event {
-        // Views and builds have names that we gave them.
-        Event::Input(Input::Command(_)) => {}
+        Event::Input(Input::Command(command)) => match command {
+            Command::SkipDeadLetter { view, .. } => {
+                if !VIEWS.contains(&view.as_str()) {
+                    show(Place::Words(view));
+                }
+            }
+            Command::AddJob { .. } | Command::CancelJob { .. } | Command::RetryJob { .. } => {}
+        },
         Event::Input(Input::Observation(seen)) => observed(seen, show),
         Event::Decision(decision) => decided(decision, show),
     }

@@ -5,17 +5,27 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use domain::observation::{LookupFault, Observation, SessionEnd, TransferEnd, TransferFault};
-use domain::{Decision, PeerId, Timestamp};
+use domain::{Command, Decision, PeerId, Timestamp};
 use eventlog::history::{Header, HistoryReader, write_envelopes};
 use proptest::prelude::*;
 use sim::rng::Rng;
 
 use super::*;
+use crate::shadow::{Shadow, Taken};
 use crate::{Recorded, verify_engine};
 
 /// What nobody else is to read.
-const PRIVATE: [&str; 8] =
-    ["lovelace", "zuse", "hopper", "stash", "geheim", "10.1.2.3", "konrad", "0301234567"];
+const PRIVATE: [&str; 9] = [
+    "lovelace",
+    "zuse",
+    "hopper",
+    "stash",
+    "geheim",
+    "10.1.2.3",
+    "konrad",
+    "0301234567",
+    "0302345",
+];
 
 /// The records of what the engine makes of some inputs.
 fn lived(inputs: Vec<(Input, Timestamp)>) -> Vec<Record> {
@@ -29,6 +39,11 @@ fn lived(inputs: Vec<(Input, Timestamp)>) -> Vec<Record> {
             log.push((Envelope { seq, at, cause, event }, digest));
         }
     }
+    recorded(&log)
+}
+
+/// The records of a log.
+fn recorded(log: &[(Envelope, Option<u64>)]) -> Vec<Record> {
     let mut file = Vec::new();
     let events = log.iter().map(|(envelope, digest)| (envelope, *digest));
     write_envelopes(&mut file, &Header::default(), events).unwrap();
@@ -38,6 +53,7 @@ fn lived(inputs: Vec<(Input, Timestamp)>) -> Vec<Record> {
 /// A life of the simulator, in which everybody has a name, a way to file music and words.
 fn private_life(seed: u64) -> Vec<Record> {
     let life = sim::run::run(seed, &sim::fault::drawn(seed));
+    let last = life.log.last().unwrap().at;
     let mut rng = Rng::new(seed, "private");
     let mut named = BTreeMap::new();
     let mut person = move |peer: &mut PeerId| {
@@ -67,7 +83,7 @@ fn private_life(seed: u64) -> Vec<Record> {
             Input::Observation(Observation::TransferEnded {
                 end: TransferEnd::Failed(fault @ TransferFault::CannotConnect),
                 ..
-            }) => *fault = TransferFault::TimedOut("10.1.2.3:2234".into()),
+            }) => *fault = TransferFault::TimedOut("user 0302345 is offline".into()),
             Input::Observation(Observation::SessionClosed { reason }) => {
                 *reason = SessionEnd::Lost("10.1.2.3 hung up".into());
             }
@@ -80,7 +96,9 @@ fn private_life(seed: u64) -> Vec<Record> {
         }
         (input, at)
     });
-    lived(renamed.collect())
+    let skip = Command::SkipDeadLetter { view: "geheim".into(), event: Seq(1) };
+    let skipped = (Input::Command(skip), last);
+    lived(renamed.chain([skipped]).collect())
 }
 
 fn redacted(records: &[Record]) -> Result<Vec<Record>, RedactError<Infallible>> {
@@ -158,6 +176,83 @@ fn a_divergence_is_still_there_and_the_same_names_are_given_every_time() {
     let written = redacted(&wrong).unwrap();
     let error = verify_engine(written.into_iter().map(Recorded::try_from)).unwrap_err();
     assert!(error.to_string().starts_with(&format!("event {seq} is not what")), "{error}");
+}
+
+/// A life whose first run was recorded by some version of the rules, in which once nothing was decided
+/// where these rules do.
+fn begun_by(version: u32, seed: u64) -> Option<(Vec<Record>, Seq)> {
+    let life = events(&private_life(seed));
+    let steps: Vec<_> = life.chunk_by(|_, next| next.cause != next.seq).collect();
+    let is_start = |step: &&[Envelope]| {
+        let event = &step[0].event;
+        matches!(event, Event::Input(Input::Observation(Observation::NodeStarted { .. })))
+    };
+    let second = steps.iter().skip(1).position(is_start)? + 1;
+    let silent = steps[..second].iter().rposition(|step| step.len() > 1)?;
+    let mut engine = Engine::new();
+    let mut log: Vec<(Envelope, Option<u64>)> = Vec::new();
+    let mut start = None;
+    for (place, step) in steps.into_iter().enumerate() {
+        let mut entered = step[0].clone();
+        if let Event::Input(Input::Observation(Observation::NodeStarted { engine, .. })) =
+            &mut entered.event
+            && place == 0
+        {
+            *engine = version;
+        }
+        let cause = Seq(log.len() as u64 + 1);
+        if place == second {
+            start = Some(cause);
+        }
+        let Event::Input(input) = entered.event else { panic!("a step begins with an input") };
+        let decided = if place == silent {
+            let event = Event::Input(input);
+            let entered = Envelope { seq: cause, cause, event, ..entered };
+            engine.recover(&entered);
+            vec![entered.event]
+        } else {
+            engine.step(input, entered.at).events
+        };
+        // Other rules may ask for something else on the same decisions.
+        let digest = engine.digest() ^ u64::from(place == silent);
+        for (seq, event) in (cause.0..).map(Seq).zip(decided) {
+            let digest = (seq == cause).then_some(digest);
+            log.push((Envelope { seq, at: entered.at, cause, event }, digest));
+        }
+    }
+    Some((recorded(&log), start?))
+}
+
+#[test]
+fn runs_after_one_of_other_rules_or_of_another_decision_still_verify() {
+    for version in [VERSION + 1, VERSION] {
+        let (original, second) = (0..).find_map(|seed| begun_by(version, seed)).unwrap();
+        let written = redacted(&original).unwrap();
+        let steps: Vec<Vec<Recorded>> = written
+            .chunk_by(|_, next| next.cause != next.seq)
+            .map(|step| step.iter().map(|it| it.clone().try_into().unwrap()).collect())
+            .collect();
+        let mut shadow = Shadow::default();
+        let (mut differs, mut same) = (0, 0);
+        for (place, step) in steps.iter().enumerate() {
+            let is_first_run = step[0].envelope.seq < second;
+            match shadow.take(step.clone()) {
+                Taken::Same => same += u32::from(!is_first_run),
+                Taken::Uncompared => assert!(is_first_run),
+                Taken::Differs(_) => {
+                    assert!(is_first_run);
+                    differs += 1;
+                    shadow = shadow.anew();
+                    steps[..=place].iter().flatten().for_each(|it| shadow.retake(&it.envelope));
+                }
+            }
+        }
+        assert!(same > 0);
+        assert_eq!(differs, u32::from(version == VERSION));
+        let inputs = written.iter().filter(|it| it.seq == it.cause);
+        let untold = inputs.filter(|it| it.digest.is_none()).count();
+        assert_eq!(untold, usize::from(version != VERSION));
+    }
 }
 
 #[test]
