@@ -33,6 +33,9 @@ const TOLD_MOST: usize = 4096;
 const DOUBTED_PART: u64 = 32;
 /// Over this time a rate is measured, in milliseconds: rates change within seconds.
 const RATE_OVER_MS: u64 = 1_500;
+/// Rates above are taken for this one, in bytes a second: what arrived and how long it took is told by
+/// others, and what is reckoned with it must stay small.
+const FASTEST: u64 = 1 << 40;
 
 /// The swarm of a track, while there is one.
 pub(crate) fn of(state: &State, track: TrackKey) -> Option<&Swarm> {
@@ -96,9 +99,14 @@ fn may_adopt(state: &State, track: &TrackJob, content: &Content) -> bool {
     track.swarm.is_none()
         && track.held == 0
         && matches!(track.phase, TrackPhase::Wanted | TrackPhase::Fetching(_))
-        && content.unit > 0
+        && can_be(content, state.run.policy.largest_file_bytes)
+}
+
+/// Whether a file can have this content. What is reckoned with it must not overflow.
+fn can_be(content: &Content, largest_file_bytes: u64) -> bool {
+    content.unit > 0
         && content.size > 0
-        && content.size <= state.run.policy.largest_file_bytes
+        && content.size <= largest_file_bytes
         && content.size / u64::from(content.unit) < UNITS_MOST
 }
 
@@ -155,6 +163,10 @@ fn is_units(swarm: &Swarm, range: ByteRange) -> bool {
 }
 
 pub(crate) fn adopted(state: &mut State, track: TrackKey, content: &Content) {
+    // A log may say what was never decided.
+    if !can_be(content, state.run.policy.largest_file_bytes) {
+        return;
+    }
     if let Some(track) = state.track_mut(track) {
         track.size = Some(content.size);
         track.swarm = Some(Box::new(Swarm {
@@ -191,7 +203,8 @@ pub(crate) fn assigned(state: &mut State, assignment: AssignmentId, is_double: b
     let Some(open) = state.transfers.open.get(&assignment) else { return };
     let (track, range, transport) = (open.track, open.range, open.peer.transport());
     if let Some(swarm) = state.track_mut(track).and_then(|track| track.swarm.as_mut()) {
-        swarm.doubled += if is_double { range.len() } else { 0 };
+        let doubled = if is_double { range.len() } else { 0 };
+        swarm.doubled = swarm.doubled.saturating_add(doubled);
         if transport == Transport::Stream
             && let Some(open) = state.transfers.open.get_mut(&assignment)
         {
@@ -276,7 +289,7 @@ fn heard(giver: &mut Giver, range: ByteRange, elapsed_ms: u64, at: Timestamp) {
         let before = giver.rate.saturating_mul(RATE_OVER_MS);
         giver.rate = before.saturating_add(per_s) / RATE_OVER_MS.saturating_add(elapsed_ms).max(1);
     }
-    giver.rate = giver.rate.max(1);
+    giver.rate = giver.rate.clamp(1, FASTEST);
     (giver.heard_at, giver.is_silent) = (at, false);
 }
 

@@ -2,7 +2,7 @@
 
 use domain::chunk::{Content, Digest};
 use domain::observation::{Observation, TransferEnd, TransferFault};
-use domain::{AssignmentId, ByteRange, Input, JobId, PeerId, TrackKey};
+use domain::{AssignmentId, ByteRange, Decision, Event, Input, JobId, PeerId, Timestamp, TrackKey};
 
 use crate::testing::*;
 
@@ -99,6 +99,40 @@ fn with_its_connection_all_parts_of_a_node_are_lost_and_it_rests_briefly() {
              AssignmentCut       job=1/1 assignment=2 reason=\"failed\"\n\
              PeerRested          job=1/1 peer=mesh:9f reason=\"connection cut\" until=00:00:07.000",
         );
+}
+
+#[test]
+fn numbers_nobody_can_mean_overflow_nothing() {
+    let huge = Input::Observation(Observation::ChunkArrived {
+        track: TRACK,
+        assignment: AssignmentId(1),
+        range: ByteRange { start: 1, end: u64::MAX },
+        digest: Digest([7; 32]),
+        elapsed_ms: 0,
+    });
+    let history = [
+        answered("ada", &[file(1, SIZE)]),
+        holds("9f", &[(u64::MAX - 1, u64::MAX), (0, SIZE)]),
+        granted(1),
+        huge,
+        spoiled(2, u64::MAX - 1, u64::MAX),
+        holds("3c", &[]),
+    ];
+    let engine = given(with(history));
+    let swarm = super::of(engine.engine().state(), TRACK).unwrap();
+    assert_eq!(swarm.givers[&domain::SourceId(0)].rate, super::FASTEST);
+}
+
+#[test]
+fn a_recorded_content_that_no_file_can_have_is_not_believed() {
+    for (size, unit) in [(SIZE, 0), (u64::MAX, u32::MAX), (0, 16_384), (1 << 20, 1)] {
+        let content = Content { root: Digest([7; 32]), size, unit };
+        let adopted = Decision::ContentAdopted { track: TRACK, attempt: 0, content };
+        let mut state = given(begun()).engine().state().clone();
+        state.track_mut(TRACK).unwrap().swarm = None;
+        state.evolve(&Event::Decision(adopted), Timestamp(9));
+        assert_eq!(super::of(&state, TRACK), None, "{size} {unit}");
+    }
 }
 
 #[test]
