@@ -260,6 +260,28 @@ mod tests {
     }
 
     #[test]
+    fn who_breaks_off_rests_briefly_and_who_is_away_for_longer() {
+        let faults = [
+            (TransferFault::ConnectionCut, "connection cut", 8),
+            (TransferFault::UploadFailed, "upload failed at the peer", 8),
+            (TransferFault::PeerOffline, "peer offline", 35),
+            (TransferFault::CannotConnect, "cannot connect", 35),
+        ];
+        for (fault, said, until) in faults {
+            given([session(), add_job(), fetched(1), answered("ada", &[file(1, 600_000)])])
+                .when(Input::Observation(Observation::TransferEnded {
+                    track: TRACK,
+                    assignment: AssignmentId(1),
+                    end: TransferEnd::Failed(fault),
+                }))
+                .then(&format!(
+                    "AssignmentCut       job=1/1 assignment=1 reason=\"failed\"\n\
+                     PeerRested          job=1/1 peer=slsk:ada reason=\"{said}\" until=00:00:{until:02}.000",
+                ));
+        }
+    }
+
+    #[test]
     fn the_tail_goes_to_the_next_source_from_the_byte_held() {
         let start = [
             session(),

@@ -199,8 +199,8 @@ fn drop_or_rest(
     let rested = Decision::PeerRested {
         track,
         peer: open.peer.clone(),
+        until: peer::rest(state, &open.peer, &fault, at),
         reason: fault.clone(),
-        until: peer::rest(state, &open.peer, at),
     };
     let dropped = (failures + 1 >= state.run.policy.source_failures
         && swarm::of(state, track).is_none())
