@@ -226,13 +226,27 @@ fn assign(state: &State, key: TrackKey, track: &TrackJob, at: Timestamp) -> Opti
 
 /// From when on somebody else could be asked for what a queued assignment waits for.
 pub(crate) fn alternative_at(state: &State, queued: &Assignment) -> Option<Timestamp> {
-    let track = state.track(queued.track)?;
-    fitting(state, track)
-        .filter(|(id, source, _)| *id != queued.source && source.peer != queued.peer)
-        .map(|(_, _, peer)| {
-            peer.map_or(Timestamp(0), |peer| peer.rest_until).max(track.gather_until)
-        })
-        .min()
+    alternatives(state, queued).map(|(_, from)| from).min()
+}
+
+/// The same of those who told that an upload could start at once.
+pub(crate) fn free_alternative_at(state: &State, queued: &Assignment) -> Option<Timestamp> {
+    let free = |(peer, _): &(Option<&Peer>, _)| peer.is_some_and(|peer| peer.slot_free);
+    alternatives(state, queued).filter(free).map(|(_, from)| from).min()
+}
+
+fn alternatives<'a>(
+    state: &'a State,
+    queued: &'a Assignment,
+) -> impl Iterator<Item = (Option<&'a Peer>, Timestamp)> {
+    state.track(queued.track).into_iter().flat_map(move |track| {
+        fitting(state, track)
+            .filter(|(id, source, _)| *id != queued.source && source.peer != queued.peer)
+            .map(|(_, _, peer)| {
+                let rested = peer.map_or(Timestamp(0), |peer| peer.rest_until);
+                (peer, rested.max(track.gather_until))
+            })
+    })
 }
 
 #[cfg(test)]

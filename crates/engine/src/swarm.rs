@@ -23,7 +23,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use plan::{rule, wake};
+pub(crate) use plan::{is_hopeless, is_served, rule, wake};
 
 /// Units that a file may have: what is remembered of one stays small.
 const UNITS_MOST: u64 = 1 << 20;
@@ -169,6 +169,8 @@ pub(crate) fn adopted(state: &mut State, track: TrackKey, content: &Content) {
     }
     if let Some(track) = state.track_mut(track) {
         track.size = Some(content.size);
+        // Whoever has this very file is looked for before it is given up.
+        track.searched = false;
         track.swarm = Some(Box::new(Swarm {
             content: *content,
             held: RangeSet::default(),

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use domain::observation::{DiskFault, Observation, PublishFault, RemoteFile};
 use domain::{Command, Effect, Envelope, Input, Policy, Seq, Timestamp, TrackKey};
 use engine::VERSION;
+use engine::state::JobPhase;
 
 use crate::check::{self, Broken};
 use crate::rng::Rng;
@@ -269,7 +270,8 @@ impl Crowd {
             self.perform(number, effect);
         }
         let node = &mut self.nodes[number as usize];
-        if !node.is_done && node.engine.state().jobs.values().any(|job| job.phase.is_over()) {
+        let mut jobs = node.engine.state().jobs.values();
+        if !node.is_done && jobs.any(|job| job.phase == JobPhase::Completed) {
             node.is_done = true;
             self.outcome.completed += 1;
             self.outcome.last_ms = self.now.ms_since(BEGINNING);
