@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn a_crowd_has_what_it_wants_by_the_laws_and_as_ever() {
         let outcome = run(1, 60, HOURS, true).unwrap();
-        assert_eq!((outcome.completed, outcome.digest), (60, 3_520_807_246_538_992_574));
+        assert_eq!((outcome.completed, outcome.digest), (60, 7_471_076_228_305_405_636));
         assert!(outcome.deaths > 0, "{outcome:?}");
     }
 
