@@ -3,7 +3,7 @@
 //! `sim::check` hold for whatever comes of it, and a restart remembers the same.
 #![no_main]
 
-use domain::chunk::{self, Digest};
+use domain::chunk::{self, Content, Digest};
 use domain::id::{AcoustId, TrackId};
 use domain::media::{AudioFault, Codec, CodecProfile, Examined, Fingerprint};
 use domain::observation::{
@@ -156,7 +156,7 @@ impl Life {
         let assignment = AssignmentId(dice.int_in_range(0..=9)?);
         let attempt = dice.int_in_range(0..=3)?;
         let range = ByteRange { start: dice.arbitrary()?, end: dice.arbitrary()? };
-        Ok(Input::Observation(match dice.choose_index(17)? {
+        Ok(Input::Observation(match dice.choose_index(21)? {
             0 => return Ok(Input::Command(Command::CancelJob { job })),
             1 => return Ok(Input::Command(Command::RetryJob { job })),
             2 => {
@@ -195,6 +195,28 @@ impl Life {
                 path: text(dice)?,
                 sent_bytes: dice.arbitrary()?,
                 complete: dice.arbitrary()?,
+            },
+            16 => {
+                let root = Digest([dice.int_in_range(0..=2)?; 32]);
+                let (size, unit) = if dice.ratio(3u8, 4u8)? {
+                    (300_000, 16_384)
+                } else {
+                    (dice.arbitrary()?, dice.arbitrary()?)
+                };
+                Observation::ContentDescribed { track, content: Content { root, size, unit } }
+            }
+            17 => {
+                let range = |dice: &mut Unstructured| {
+                    Ok(ByteRange { start: dice.arbitrary()?, end: dice.arbitrary()? })
+                };
+                Observation::HoldingTold { track, peer: peer(dice)?, ranges: some(dice, range)? }
+            }
+            18 => Observation::SlotGranted { track, assignment },
+            19 => Observation::PieceSpoiled {
+                track,
+                assignment,
+                range,
+                elapsed_ms: dice.arbitrary()?,
             },
             _ => {
                 self.at = self.at.max(self.engine.deadline().unwrap_or_default());
@@ -320,7 +342,10 @@ fn recording(dice: &mut Unstructured) -> Result<RecordingId> {
 }
 
 fn peer(dice: &mut Unstructured) -> Result<PeerId> {
-    Ok(PeerId::Soulseek(["ada", "bob", "\u{1b}[31m"][dice.choose_index(3)?].to_owned()))
+    Ok(match dice.choose_index(5)? {
+        number @ 0..3 => PeerId::Soulseek(["ada", "bob", "\u{1b}[31m"][number].to_owned()),
+        number => PeerId::Mesh(["9f", "\u{1b}[31m"][number - 3].to_owned()),
+    })
 }
 
 /// A few common words, or any text.

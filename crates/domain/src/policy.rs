@@ -39,7 +39,7 @@ pub struct Policy {
     pub stall_after_ms: u64,
     /// A queued transfer is moved to another source after this long, in milliseconds.
     pub queue_wait_ms: u64,
-    /// First rest of a peer after a failure, in milliseconds; doubles up to
+    /// First rest of a peer after a failure, in milliseconds, shorter where only its connection broke; doubles up to
     /// [`Self::peer_rest_most_ms`].
     pub peer_rest_ms: u64,
     /// Longest rest of a peer, in milliseconds.
@@ -82,10 +82,9 @@ impl Default for Policy {
             // Design: rescue mode, triggers 1 and 3.
             stall_after_ms: 120_000,
             queue_wait_ms: 1_800_000,
-            // Clients ask again at once when a connection breaks.
-            peer_rest_ms: 3_000,
+            peer_rest_ms: 30_000,
             peer_rest_most_ms: 1_800_000,
-            source_failures: 5,
+            source_failures: 3,
             lookup_retry_ms: 2_000,
             lookup_retry_most_ms: 60_000,
             disk_retry_ms: 60_000,

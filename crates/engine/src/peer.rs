@@ -2,6 +2,7 @@
 //! it is ever told to anybody.
 
 use domain::id::Transport;
+use domain::observation::TransferFault;
 use domain::{AssignmentId, ByteRange, JobId, PeerId, Timestamp, TrackKey};
 
 use crate::state::{Peer, State};
@@ -15,6 +16,9 @@ const FASTEST: u64 = 50_000_000;
 const UNKNOWN: u64 = 50_000;
 /// One upload in a peer's queue is taken to last this long, in milliseconds.
 const QUEUE_STEP_MS: u64 = 30_000;
+/// First rest of a peer whose connection broke or whose upload failed midway, in milliseconds: it is there,
+/// and clients ask again at once, so that their place in its queue is not lost.
+const BROKEN_REST_MS: u64 = 3_000;
 /// First rest of a node of the mesh, which keeps no queue and loses no slot when it is dialled again, in
 /// milliseconds; doubles up to [`MESH_REST_MOST_MS`].
 const MESH_REST_MS: u64 = 1_000;
@@ -24,10 +28,20 @@ const MESH_REST_MOST_MS: u64 = 60_000;
 const QUEUE_MOST: u32 = 200;
 
 /// When a peer that fails now may be asked again.
-pub(crate) fn rest(state: &State, peer: &PeerId, at: Timestamp) -> Timestamp {
+pub(crate) fn rest(
+    state: &State,
+    peer: &PeerId,
+    fault: &TransferFault,
+    at: Timestamp,
+) -> Timestamp {
+    let policy = &state.run.policy;
+    let is_broken = matches!(fault, TransferFault::ConnectionCut | TransferFault::UploadFailed);
     let (first, most) = match peer.transport() {
-        Transport::Stream => (state.run.policy.peer_rest_ms, state.run.policy.peer_rest_most_ms),
         Transport::Ranges => (MESH_REST_MS, MESH_REST_MOST_MS),
+        Transport::Stream if is_broken => {
+            (policy.peer_rest_ms.min(BROKEN_REST_MS), policy.peer_rest_most_ms)
+        }
+        Transport::Stream => (policy.peer_rest_ms, policy.peer_rest_most_ms),
     };
     let in_a_row = state.peers.get(peer).map_or(0, |peer| peer.failed_in_a_row);
     let rest = first.saturating_mul(1 << in_a_row.min(16)).min(most);

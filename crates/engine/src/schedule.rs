@@ -226,13 +226,27 @@ fn assign(state: &State, key: TrackKey, track: &TrackJob, at: Timestamp) -> Opti
 
 /// From when on somebody else could be asked for what a queued assignment waits for.
 pub(crate) fn alternative_at(state: &State, queued: &Assignment) -> Option<Timestamp> {
-    let track = state.track(queued.track)?;
-    fitting(state, track)
-        .filter(|(id, source, _)| *id != queued.source && source.peer != queued.peer)
-        .map(|(_, _, peer)| {
-            peer.map_or(Timestamp(0), |peer| peer.rest_until).max(track.gather_until)
-        })
-        .min()
+    alternatives(state, queued).map(|(_, from)| from).min()
+}
+
+/// The same of those who told that an upload could start at once.
+pub(crate) fn free_alternative_at(state: &State, queued: &Assignment) -> Option<Timestamp> {
+    let free = |(peer, _): &(Option<&Peer>, _)| peer.is_some_and(|peer| peer.slot_free);
+    alternatives(state, queued).filter(free).map(|(_, from)| from).min()
+}
+
+fn alternatives<'a>(
+    state: &'a State,
+    queued: &'a Assignment,
+) -> impl Iterator<Item = (Option<&'a Peer>, Timestamp)> {
+    state.track(queued.track).into_iter().flat_map(move |track| {
+        fitting(state, track)
+            .filter(|(id, source, _)| *id != queued.source && source.peer != queued.peer)
+            .map(|(_, _, peer)| {
+                let rested = peer.map_or(Timestamp(0), |peer| peer.rest_until);
+                (peer, rested.max(track.gather_until))
+            })
+    })
 }
 
 #[cfg(test)]
@@ -257,6 +271,28 @@ mod tests {
                 "AssignmentCut       job=1/1 assignment=1 reason=\"failed\"\n\
                  PeerRested          job=1/1 peer=slsk:slow reason=\"connection cut\" until=00:00:08.000",
             );
+    }
+
+    #[test]
+    fn who_breaks_off_rests_briefly_and_who_is_away_for_longer() {
+        let faults = [
+            (TransferFault::ConnectionCut, "connection cut", 8),
+            (TransferFault::UploadFailed, "upload failed at the peer", 8),
+            (TransferFault::PeerOffline, "peer offline", 35),
+            (TransferFault::CannotConnect, "cannot connect", 35),
+        ];
+        for (fault, said, until) in faults {
+            given([session(), add_job(), fetched(1), answered("ada", &[file(1, 600_000)])])
+                .when(Input::Observation(Observation::TransferEnded {
+                    track: TRACK,
+                    assignment: AssignmentId(1),
+                    end: TransferEnd::Failed(fault),
+                }))
+                .then(&format!(
+                    "AssignmentCut       job=1/1 assignment=1 reason=\"failed\"\n\
+                     PeerRested          job=1/1 peer=slsk:ada reason=\"{said}\" until=00:00:{until:02}.000",
+                ));
+        }
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What is searched for, and when: the album first, then each track that nobody offered or that its only
 //! source keeps in a queue, then again after ever longer waits. One budget governs all searches, whatever wants them.
 
+use domain::id::Transport;
 use domain::{Decision, JobId, Policy, SearchId, Timestamp, TrackKey};
 
 use crate::state::{OpenSearch, State, TrackJob, TrackPhase};
-use crate::{likeness, transfer};
+use crate::{likeness, swarm, transfer};
 
 /// Longest query in bytes; servers cut or drop longer ones.
 const LONGEST_QUERY: usize = 200;
@@ -93,7 +94,9 @@ fn fruitless(state: &State, at: Timestamp) -> Option<Decision> {
             let key = |index| TrackKey { job: *id, index };
             (0u16..).zip(&job.tracks).map(move |(index, track)| (key(index), track))
         })
-        .find(|(key, track)| track.searched && seeks(state, track) && !is_open(state, *key))?;
+        // A file that cannot be completed is given up first: others may be there.
+        .filter(|(_, track)| track.searched && seeks(state, track) && !swarm::is_hopeless(track))
+        .find(|(key, _)| !is_open(state, *key))?;
     let wait = policy
         .search_repeat_ms
         .saturating_mul(1 << track.searches.saturating_sub(1).min(16))
@@ -175,11 +178,16 @@ fn seeks(state: &State, track: &TrackJob) -> bool {
     lacks_source(track) || transfer::starves(state, track)
 }
 
+/// Whether nobody could give what is missing. Nodes of the mesh give only files whose content is known.
 fn lacks_source(track: &TrackJob) -> bool {
-    track.phase == TrackPhase::Wanted && track.usable().next().is_none()
+    let is_served = || match &track.swarm {
+        Some(swarm) => swarm::is_served(track, swarm),
+        None => track.usable().any(|(_, source)| source.peer.transport() == Transport::Stream),
+    };
+    track.phase == TrackPhase::Wanted && !is_served()
 }
 
-fn is_open(state: &State, key: TrackKey) -> bool {
+pub(crate) fn is_open(state: &State, key: TrackKey) -> bool {
     state.searches.open.values().any(|open| open.track == Some(key))
 }
 
@@ -346,6 +354,32 @@ mod tests {
             "WaitExtended        job=1/1 assignment=1 until=01:00:05.000\n\
              SearchPlanned       job=1/1 search=2 query=\"tin orchard tone one\"",
         );
+    }
+
+    #[test]
+    fn a_place_in_a_queue_is_given_up_early_only_for_a_free_slot() {
+        let from = |user: &str, slot_free| {
+            Input::Observation(Observation::SearchAnswered {
+                job: JobId(1),
+                search: SearchId(2),
+                peer: domain::PeerId::Soulseek(user.into()),
+                slot_free,
+                speed_bytes_per_s: 100_000,
+                queue_length: 5,
+                files: vec![file(1, 300_000)],
+            })
+        };
+        let woken = || Input::Observation(Observation::DeadlineReached);
+        let history =
+            || [session(), add_job(), fetched(1), answered("ada", &[file(1, 300_000)]), ended(1)];
+        let queued = || given(history()).after_ms(1_799_000).and(woken());
+        queued().when(from("bob", false)).then_begins(&["SourceFound         job=1/1 source=1"]);
+        queued().when(from("bob", true)).then_begins(&[
+            "SourceFound         job=1/1 source=1",
+            "AssignmentCut       job=1/1 assignment=1 reason=\"queued too long\"",
+            "PeerRested          job=1/1 peer=slsk:ada",
+            "RangeAssigned       job=1/1 attempt=0 assignment=2 to=slsk:bob",
+        ]);
     }
 
     #[test]

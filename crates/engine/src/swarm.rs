@@ -23,7 +23,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use plan::{rule, wake};
+pub(crate) use plan::{is_hopeless, is_served, rule, wake};
 
 /// Units that a file may have: what is remembered of one stays small.
 const UNITS_MOST: u64 = 1 << 20;
@@ -33,6 +33,9 @@ const TOLD_MOST: usize = 4096;
 const DOUBTED_PART: u64 = 32;
 /// Over this time a rate is measured, in milliseconds: rates change within seconds.
 const RATE_OVER_MS: u64 = 1_500;
+/// Rates above are taken for this one, in bytes a second: what arrived and how long it took is told by
+/// others, and what is reckoned with it must stay small.
+const FASTEST: u64 = 1 << 40;
 
 /// The swarm of a track, while there is one.
 pub(crate) fn of(state: &State, track: TrackKey) -> Option<&Swarm> {
@@ -96,9 +99,14 @@ fn may_adopt(state: &State, track: &TrackJob, content: &Content) -> bool {
     track.swarm.is_none()
         && track.held == 0
         && matches!(track.phase, TrackPhase::Wanted | TrackPhase::Fetching(_))
-        && content.unit > 0
+        && can_be(content, state.run.policy.largest_file_bytes)
+}
+
+/// Whether a file can have this content. What is reckoned with it must not overflow.
+fn can_be(content: &Content, largest_file_bytes: u64) -> bool {
+    content.unit > 0
         && content.size > 0
-        && content.size <= state.run.policy.largest_file_bytes
+        && content.size <= largest_file_bytes
         && content.size / u64::from(content.unit) < UNITS_MOST
 }
 
@@ -155,8 +163,14 @@ fn is_units(swarm: &Swarm, range: ByteRange) -> bool {
 }
 
 pub(crate) fn adopted(state: &mut State, track: TrackKey, content: &Content) {
+    // A log may say what was never decided.
+    if !can_be(content, state.run.policy.largest_file_bytes) {
+        return;
+    }
     if let Some(track) = state.track_mut(track) {
         track.size = Some(content.size);
+        // Whoever has this very file is looked for before it is given up.
+        track.searched = false;
         track.swarm = Some(Box::new(Swarm {
             content: *content,
             held: RangeSet::default(),
@@ -191,7 +205,8 @@ pub(crate) fn assigned(state: &mut State, assignment: AssignmentId, is_double: b
     let Some(open) = state.transfers.open.get(&assignment) else { return };
     let (track, range, transport) = (open.track, open.range, open.peer.transport());
     if let Some(swarm) = state.track_mut(track).and_then(|track| track.swarm.as_mut()) {
-        swarm.doubled += if is_double { range.len() } else { 0 };
+        let doubled = if is_double { range.len() } else { 0 };
+        swarm.doubled = swarm.doubled.saturating_add(doubled);
         if transport == Transport::Stream
             && let Some(open) = state.transfers.open.get_mut(&assignment)
         {
@@ -276,7 +291,7 @@ fn heard(giver: &mut Giver, range: ByteRange, elapsed_ms: u64, at: Timestamp) {
         let before = giver.rate.saturating_mul(RATE_OVER_MS);
         giver.rate = before.saturating_add(per_s) / RATE_OVER_MS.saturating_add(elapsed_ms).max(1);
     }
-    giver.rate = giver.rate.max(1);
+    giver.rate = giver.rate.clamp(1, FASTEST);
     (giver.heard_at, giver.is_silent) = (at, false);
 }
 

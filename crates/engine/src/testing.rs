@@ -53,6 +53,13 @@ impl Given {
         self
     }
 
+    /// Something more enters.
+    pub(crate) fn and(mut self, input: Input) -> Self {
+        self.at = self.at.plus_ms(1000);
+        let _ = self.engine.step(input, self.at);
+        self
+    }
+
     pub(crate) fn when(mut self, input: Input) -> Then {
         let at = self.at.plus_ms(1000);
         let step = self.engine.step(input, at);
@@ -70,6 +77,13 @@ impl Then {
     #[track_caller]
     pub(crate) fn then(self, expected: &str) {
         assert_eq!(self.0.join("\n"), expected);
+    }
+
+    /// Of each decision how its line begins.
+    #[track_caller]
+    pub(crate) fn then_begins(self, expected: &[&str]) {
+        let fit = self.0.iter().zip(expected).all(|(line, begin)| line.starts_with(begin));
+        assert!(fit && self.0.len() == expected.len(), "all: {:#?}", self.0);
     }
 
     #[track_caller]

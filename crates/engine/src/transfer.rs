@@ -50,16 +50,17 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
                 TransferEnd::Complete => TransferFault::ConnectionCut,
                 TransferEnd::Failed(fault) => fault.clone(),
             };
-            // What is asked for in parts comes by one connection.
-            let mut decisions: Vec<_> = state
-                .transfers
-                .open
-                .iter()
-                .filter(|(id, other)| {
-                    *id == assignment || is_part && other.track == *track && other.peer == open.peer
-                })
-                .map(|(id, _)| cut(*track, *id, CutReason::Failed))
-                .collect();
+            // What is asked for in parts comes by one connection; what is staged is staged for all.
+            let is_lost = matches!(fault, TransferFault::StagingShort(_));
+            let over = |(id, other): (&AssignmentId, &Assignment)| {
+                if id == assignment || is_part && other.peer == open.peer {
+                    Some(cut(*track, *id, CutReason::Failed))
+                } else {
+                    is_lost.then(|| cut(*track, *id, CutReason::Overtaken))
+                }
+            };
+            let of_track = state.transfers.open.iter().filter(|(_, other)| other.track == *track);
+            let mut decisions: Vec<_> = of_track.filter_map(over).collect();
             decisions.extend(after_fault(state, open, fault, at));
             decisions
         }
@@ -71,7 +72,11 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
                 return Vec::new();
             }
             let reason = AttemptDropReason::StagingLost(detail.clone());
-            vec![Decision::AttemptDropped { track: *track, attempt: *attempt, reason }]
+            let of_track = state.transfers.open.iter().filter(|(_, open)| open.track == *track);
+            of_track
+                .map(|(id, _)| cut(*track, *id, CutReason::Overtaken))
+                .chain([Decision::AttemptDropped { track: *track, attempt: *attempt, reason }])
+                .collect()
         }
         _ => Vec::new(),
     }
@@ -199,8 +204,8 @@ fn drop_or_rest(
     let rested = Decision::PeerRested {
         track,
         peer: open.peer.clone(),
+        until: peer::rest(state, &open.peer, &fault, at),
         reason: fault.clone(),
-        until: peer::rest(state, &open.peer, at),
     };
     let dropped = (failures + 1 >= state.run.policy.source_failures
         && swarm::of(state, track).is_none())
@@ -218,9 +223,9 @@ pub(crate) fn rule(state: &State, at: Timestamp) -> Vec<Decision> {
         if !state.job(open.track.job).is_some_and(|job| job.is_working()) {
             return vec![cut(open.track, *id, CutReason::JobStopped)];
         }
-        // Whoever was waited for for want of others is waited for no longer.
+        // A place in a queue is given up early only for one that can start at once.
         let is_replaced = is_starved(state, *id, open)
-            && schedule::alternative_at(state, open).is_some_and(|from| from <= at);
+            && schedule::free_alternative_at(state, open).is_some_and(|from| from <= at);
         if overdue_at(state, open) > at && !is_replaced {
             continue;
         }
@@ -269,7 +274,7 @@ pub(crate) fn wake(state: &State) -> Option<Timestamp> {
     let open = state.transfers.open.iter();
     open.flat_map(|(id, open)| {
         let starved = Some(open).filter(|open| is_starved(state, *id, open));
-        let replaced = starved.and_then(|open| schedule::alternative_at(state, open));
+        let replaced = starved.and_then(|open| schedule::free_alternative_at(state, open));
         [Some(overdue_at(state, open)), replaced]
     })
     .flatten()

@@ -93,7 +93,8 @@ impl<'a> View<'a> {
         let missing = swarm.held.missing_in(all);
         let known: Vec<u64> =
             active.iter().map(|it| it.giver.rate).filter(|rate| *rate > 0).collect();
-        let usual = known.iter().sum::<u64>().checked_div(known.len() as u64);
+        let sum = known.iter().fold(0, |sum: u64, rate| sum.saturating_add(*rate));
+        let usual = sum.checked_div(known.len() as u64);
         let mut orphans = missing.clone();
         for it in &mut active {
             it.rate = if it.giver.rate > 0 { it.giver.rate } else { usual.unwrap_or(UNKNOWN_RATE) };
@@ -154,7 +155,8 @@ impl<'a> View<'a> {
 
     /// Milliseconds that all bytes will take if everybody goes on.
     pub(super) fn remaining_ms(&self) -> u64 {
-        let rate: u64 = self.active.iter().filter(|it| it.is_giving()).map(|it| it.rate).sum();
+        let giving = self.active.iter().filter(|it| it.is_giving());
+        let rate = giving.fold(0, |sum: u64, it| sum.saturating_add(it.rate));
         self.missing.bytes().saturating_mul(1000).checked_div(rate).unwrap_or(u64::MAX)
     }
 
@@ -312,7 +314,7 @@ impl<'a> View<'a> {
             let is_worth = if pick.is_double {
                 let most = self.swarm.content.size / 50 + 2 * self.unit;
                 done + GAIN_MS < finish * 3 / 4
-                    && self.swarm.doubled + pick.range.len() <= most
+                    && self.swarm.doubled.saturating_add(pick.range.len()) <= most
                     // Nobody is asked a third time.
                     && !self.active.iter().enumerate().any(|(other, it)| {
                         other != number
@@ -336,7 +338,7 @@ impl<'a> View<'a> {
                 mask >> number & 1 == 1 && (it.transport() == Transport::Ranges || it.is_giving());
             if counts { it.rate } else { 0 }
         };
-        self.active.iter().enumerate().map(giving).sum()
+        self.active.iter().enumerate().map(giving).fold(0, u64::saturating_add)
     }
 
     /// Where anybody begins or ceases to be of use.
@@ -354,7 +356,7 @@ impl<'a> View<'a> {
 
     /// How far ahead of a stream nobody else is asked.
     pub(super) fn ahead_of(&self, it: &Active<'_>, open: &Assignment) -> u64 {
-        let ahead = (it.rate * HORIZON_MS / 1000).max(4 * self.unit);
+        let ahead = (it.rate.saturating_mul(HORIZON_MS) / 1000).max(4 * self.unit);
         self.up(open.next.saturating_add(ahead)).min(open.range.end)
     }
 
@@ -377,7 +379,7 @@ impl<'a> View<'a> {
             return None;
         }
         let keep = most.saturating_sub(work - rest.len().min(work)) / 2;
-        let end = self.up(last.next + keep);
+        let end = self.up(last.next.saturating_add(keep));
         if end >= last.range.end {
             return None;
         }

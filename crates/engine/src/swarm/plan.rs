@@ -1,12 +1,13 @@
 //! What is done about a swarm as it stands: who is taken for silent, whose assignment is over, where a
 //! stream begins and ends, and who is asked for more. Which bytes is chosen in [`super::pick`].
 
-use domain::decision::{Choice, CutReason};
+use domain::decision::{AttemptDropReason, Choice, CutReason};
 use domain::id::Transport;
 use domain::{AssignmentId, ByteRange, Decision, RangeSet, SourceId, Timestamp, TrackKey};
 
 use super::pick::{Active, Pick, View};
-use crate::state::{Assignment, Giver, State, Swarm, TrackJob, TrackPhase, Turn};
+use crate::search;
+use crate::state::{Assignment, Giver, Source, Standing, State, Swarm, TrackJob, TrackPhase, Turn};
 
 /// Sources of one file that are looked at together.
 const ACTIVE_MOST: usize = 64;
@@ -95,6 +96,11 @@ fn step(
     swarm: &Swarm,
     at: Timestamp,
 ) -> Vec<Decision> {
+    // Others were looked for in vain.
+    if track.searched && is_hopeless(track) && !search::is_open(state, key) {
+        let reason = AttemptDropReason::NoSourceLeft;
+        return vec![Decision::AttemptDropped { track: key, attempt: track.attempt, reason }];
+    }
     let view = View::new(swarm, active(state, key, track, swarm, at));
     let cut = |assignment, reason| Decision::AssignmentCut { track: key, assignment, reason };
     for it in &view.active {
@@ -176,14 +182,16 @@ fn active<'a>(
     track
         .usable()
         .filter(|(_, source)| source.size == swarm.content.size)
-        .filter_map(|(id, source)| {
-            let open: Vec<_> = asked(state, key, id).collect();
+        .map(|(id, source)| (id, source, asked(state, key, id).collect::<Vec<_>>()))
+        // What only they could give is asked of others, who may be wrong.
+        .filter(|(id, source, open)| !open.is_empty() || !is_spent(swarm, *id, source))
+        .filter_map(|(id, source, open)| {
             let rests = state.peers.get(&source.peer).is_some_and(|peer| peer.rest_until > at);
             let most = match source.peer.transport() {
                 Transport::Stream => state.run.policy.transfers_per_peer as usize,
                 Transport::Ranges => AHEAD_MOST,
             };
-            let is_busy = with_peer(state, source) >= most;
+            let is_busy = with_peer(state, source) >= most || is_asked_for(state, key, source);
             let is_reached = source.peer.transport() == Transport::Ranges || state.run.session;
             (!rests || !open.is_empty()).then(|| Active {
                 id,
@@ -199,8 +207,50 @@ fn active<'a>(
         .collect()
 }
 
-fn with_peer(state: &State, source: &crate::state::Source) -> usize {
+fn with_peer(state: &State, source: &Source) -> usize {
     state.transfers.open.values().filter(|open| open.peer == source.peer).count()
+}
+
+/// Whether a peer that streams is asked for this very file already, by whatever job or name: it would
+/// take the second request for the first.
+fn is_asked_for(state: &State, key: TrackKey, source: &Source) -> bool {
+    let mut open = state.transfers.open.values().filter(|open| open.peer == source.peer);
+    let path = |open: &Assignment| Some(&state.track(open.track)?.source(open.source)?.path);
+    source.peer.transport() == Transport::Stream
+        && open.any(|open| open.track == key || path(open) == Some(&source.path))
+}
+
+/// Whether a source has streamed as often as it is asked to for one file.
+fn is_spent(swarm: &Swarm, id: SourceId, source: &Source) -> bool {
+    let starts = swarm.givers.get(&id).map_or(0, |giver| giver.starts);
+    source.peer.transport() == Transport::Stream && starts >= STARTS_MOST
+}
+
+/// Whether any source could give a byte that is missing, now or after a rest.
+pub(crate) fn is_served(track: &TrackJob, swarm: &Swarm) -> bool {
+    let missing = swarm.held.missing_in(ByteRange { start: 0, end: swarm.content.size });
+    track
+        .usable()
+        .filter(|(_, source)| source.size == swarm.content.size)
+        .filter(|(id, source)| !is_spent(swarm, *id, source))
+        .any(|(id, source)| {
+            let mut may = match swarm.has.get(&source.peer) {
+                Some(has) => missing.and(has),
+                None => missing.clone(),
+            };
+            if let Some(giver) = swarm.givers.get(&id) {
+                may.remove_all(&giver.spoiled);
+            }
+            !may.is_empty()
+        })
+}
+
+/// Whether a file cannot be had in parts, and others than this one might be.
+pub(crate) fn is_hopeless(track: &TrackJob) -> bool {
+    let might = |source: &Source| matches!(source.standing, Standing::Usable | Standing::SetAside);
+    track.phase == TrackPhase::Wanted
+        && track.sources.iter().any(might)
+        && track.swarm.as_ref().is_some_and(|swarm| !is_served(track, swarm))
 }
 
 /// The next source that is asked for more, the quickest first.

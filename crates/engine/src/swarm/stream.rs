@@ -71,7 +71,8 @@ impl View<'_> {
                     }
                     Transport::Ranges => {
                         let rest = ByteRange { start: open.next, end: open.range.end };
-                        if finish <= self.active[at].ms_for(rest.len()) + self.active[at].rtt_ms() {
+                        let me = &self.active[at];
+                        if finish <= me.ms_for(rest.len()).saturating_add(me.rtt_ms()) {
                             blocked.insert(rest);
                         }
                     }

@@ -1,8 +1,11 @@
 //! Short histories of files that come in parts.
 
 use domain::chunk::{Content, Digest};
+use domain::media::AudioFault;
 use domain::observation::{Observation, TransferEnd, TransferFault};
-use domain::{AssignmentId, ByteRange, Input, JobId, PeerId, TrackKey};
+use domain::{
+    AssignmentId, ByteRange, Decision, Event, Input, JobId, PeerId, SearchId, Timestamp, TrackKey,
+};
 
 use crate::testing::*;
 
@@ -10,8 +13,21 @@ const TRACK: TrackKey = TrackKey { job: JobId(1), index: 0 };
 const SIZE: u64 = 1_000_000;
 
 fn described() -> Input {
-    let content = Content { root: Digest([7; 32]), size: SIZE, unit: 16_384 };
+    described_as(SIZE, 16_384)
+}
+
+fn described_as(size: u64, unit: u32) -> Input {
+    let content = Content { root: Digest([7; 32]), size, unit };
     Input::Observation(Observation::ContentDescribed { track: TRACK, content })
+}
+
+fn ended(search: u64) -> Input {
+    Input::Observation(Observation::SearchEnded { job: JobId(1), search: SearchId(search) })
+}
+
+fn transfer_ended(assignment: u64, end: TransferEnd) -> Input {
+    let assignment = AssignmentId(assignment);
+    Input::Observation(Observation::TransferEnded { track: TRACK, assignment, end })
 }
 
 fn holds(key: &str, ranges: &[(u64, u64)]) -> Input {
@@ -79,11 +95,88 @@ fn files_of_other_sizes_are_other_files() {
 
 #[test]
 fn wrong_bytes_are_asked_of_somebody_else() {
-    let history = with([holds("9f", &[]), spoiled(1, 884_736, 901_120)]);
-    let given = given(history);
-    let swarm = super::of(given.engine().state(), TRACK).unwrap();
-    let giver = &swarm.givers[&domain::SourceId(0)];
-    assert!(swarm.held.is_empty() && giver.doubted.bytes() > 16_384);
+    let spoiled = spoiled(1, 884_736, 901_120);
+    let given = given(with([holds("9f", &[]), spoiled, holds("3c", &[(884_736, 901_120)])]));
+    let state = given.engine().state();
+    assert!(super::of(state, TRACK).unwrap().held.is_empty());
+    let asked: Vec<_> = state
+        .transfers
+        .open
+        .values()
+        .filter(|open| open.next < 901_120 && 884_736 < open.range.end)
+        .map(|open| (open.peer.to_string(), open.range.start, open.range.end))
+        .collect();
+    assert_eq!(asked, [("mesh:3c".to_owned(), 884_736, 901_120)]);
+}
+
+#[test]
+fn what_is_staged_is_lost_to_all_who_were_asked_for_it() {
+    let lost = Observation::StagingLost { track: TRACK, attempt: 0, detail: "gone".into() };
+    let ended = transfer_ended(1, TransferEnd::Failed(TransferFault::StagingShort(5)));
+    for (input, of_one) in [(Input::Observation(lost), "overtaken"), (ended, "failed")] {
+        let then = given(with([answered("ada", &[file(1, SIZE)]), holds("9f", &[])])).when(input);
+        then.then_begins(&[
+            &format!("AssignmentCut       job=1/1 assignment=1 reason=\"{of_one}\""),
+            "AssignmentCut       job=1/1 assignment=2 reason=\"overtaken\"",
+            "AssignmentCut       job=1/1 assignment=3 reason=\"overtaken\"",
+            "AttemptDropped      job=1/1 attempt=0 reason=\"staging lost",
+            "RangeAssigned       job=1/1 attempt=1 assignment=4 to=slsk:ada",
+        ]);
+    }
+}
+
+#[test]
+fn a_peer_that_streams_is_asked_for_a_file_once_at_a_time() {
+    let other = named("1-01 Tone One.flac", SIZE);
+    let given = given(with([answered("ada", &[file(1, SIZE), other]), holds("9f", &[])]));
+    let state = given.engine().state();
+    let of_ada = |open: &&crate::state::Assignment| open.peer.to_string() == "slsk:ada";
+    assert_eq!(state.track(TRACK).unwrap().usable().count(), 3);
+    assert_eq!(state.transfers.open.values().filter(of_ada).count(), 1);
+}
+
+const GIVEN_UP: &str =
+    "AttemptDropped      job=1/1 attempt=0 reason=\"no source has the same file\"";
+
+#[test]
+fn a_description_that_no_source_fits_is_given_up_after_others_were_looked_for() {
+    given(with([answered("ada", &[file(1, SIZE + 1)]), ended(1)])).when(ended(2)).then_begins(&[
+        GIVEN_UP,
+        "RangeAssigned       job=1/1 attempt=1 assignment=1 to=slsk:ada source=0 range=0..1000001",
+    ]);
+}
+
+#[test]
+fn turns_that_are_used_up_give_the_file_up_and_it_is_asked_for_whole() {
+    let turn = |number| [granted(number), transfer_ended(number, TransferEnd::Complete)];
+    let turns = [1, 2, 3, 4].into_iter().flat_map(turn);
+    let history = with([answered("ada", &[file(1, SIZE)]), ended(1)]).into_iter().chain(turns);
+    given(history).when(ended(2)).then_begins(&[
+        GIVEN_UP,
+        "RangeAssigned       job=1/1 attempt=1 assignment=5 to=slsk:ada source=0 range=0..1000000",
+    ]);
+}
+
+#[test]
+fn what_everybody_has_wrong_is_given_up() {
+    let start = [session(), add_job(), fetched(1), described_as(SIZE, 1_000_000)];
+    let history = start.into_iter().chain([holds("9f", &[]), spoiled(1, 0, SIZE), ended(1)]);
+    given(history)
+        .when(ended(2))
+        .then_begins(&[GIVEN_UP, "TrackWaiting        job=1/1 for=sources"]);
+}
+
+#[test]
+fn after_a_refusal_a_node_of_the_mesh_alone_is_no_source() {
+    let start = [session(), add_job(), fetched(1), described_as(SIZE, 1_000_000), ended(1)];
+    let whole = [holds("9f", &[]), holds("3c", &[]), ended(2), chunk(TRACK, 1, 0, SIZE)];
+    let history = start.into_iter().chain(whole);
+    let fault = AudioFault::NotDecodable("zip".into());
+    given(history).when(faulty(TRACK, 0, fault)).then_begins(&[
+        "TrackRefused        job=1/1",
+        "SourceDropped       job=1/1",
+        "TrackWaiting        job=1/1 for=sources",
+    ]);
 }
 
 #[test]
@@ -99,6 +192,40 @@ fn with_its_connection_all_parts_of_a_node_are_lost_and_it_rests_briefly() {
              AssignmentCut       job=1/1 assignment=2 reason=\"failed\"\n\
              PeerRested          job=1/1 peer=mesh:9f reason=\"connection cut\" until=00:00:07.000",
         );
+}
+
+#[test]
+fn numbers_nobody_can_mean_overflow_nothing() {
+    let huge = Input::Observation(Observation::ChunkArrived {
+        track: TRACK,
+        assignment: AssignmentId(1),
+        range: ByteRange { start: 1, end: u64::MAX },
+        digest: Digest([7; 32]),
+        elapsed_ms: 0,
+    });
+    let history = [
+        answered("ada", &[file(1, SIZE)]),
+        holds("9f", &[(u64::MAX - 1, u64::MAX), (0, SIZE)]),
+        granted(1),
+        huge,
+        spoiled(2, u64::MAX - 1, u64::MAX),
+        holds("3c", &[]),
+    ];
+    let engine = given(with(history));
+    let swarm = super::of(engine.engine().state(), TRACK).unwrap();
+    assert_eq!(swarm.givers[&domain::SourceId(0)].rate, super::FASTEST);
+}
+
+#[test]
+fn a_recorded_content_that_no_file_can_have_is_not_believed() {
+    for (size, unit) in [(SIZE, 0), (u64::MAX, u32::MAX), (0, 16_384), (1 << 20, 1)] {
+        let content = Content { root: Digest([7; 32]), size, unit };
+        let adopted = Decision::ContentAdopted { track: TRACK, attempt: 0, content };
+        let mut state = given(begun()).engine().state().clone();
+        state.track_mut(TRACK).unwrap().swarm = None;
+        state.evolve(&Event::Decision(adopted), Timestamp(9));
+        assert_eq!(super::of(&state, TRACK), None, "{size} {unit}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::decision::{CutReason, Decision, DropReason, HoldReason, ResumedBy};
 use domain::id::Transport;
-use domain::observation::{Lookup, LookupFault, Observation};
+use domain::observation::{Lookup, LookupFault, Observation, TransferFault};
 use domain::{
     AssignmentId, Envelope, Event, Input, JobId, PeerId, Policy, SourceId, Timestamp, TrackKey,
 };
@@ -25,6 +25,8 @@ pub fn keeps_etiquette(log: &[Envelope], policy: &Policy) -> Result<(), Broken> 
 /// A remote file.
 type Remote = (TrackKey, SourceId);
 
+/// Least rest of a peer whose connection broke.
+const BROKEN_REST_MS: u64 = 3_000;
 /// Least rest of a node of the mesh.
 const MESH_REST_MS: u64 = 1_000;
 
@@ -149,8 +151,16 @@ impl<'a> Manners<'a> {
                     return Err(format!("assignment {assignment} moved and is cut as stalled"));
                 }
             }
-            Decision::PeerRested { track, peer, until, .. } => {
+            Decision::PeerRested { track, peer, reason, until } => {
                 let least = match peer.transport() {
+                    Transport::Stream
+                        if matches!(
+                            reason,
+                            TransferFault::ConnectionCut | TransferFault::UploadFailed
+                        ) =>
+                    {
+                        self.policy.peer_rest_ms.min(BROKEN_REST_MS)
+                    }
                     Transport::Stream => self.policy.peer_rest_ms,
                     Transport::Ranges => MESH_REST_MS,
                 };

@@ -21,7 +21,7 @@ fn is_stream(peer: &PeerId) -> bool {
 /// # Errors
 /// The first violation.
 pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), Broken> {
-    let mut open: BTreeMap<AssignmentId, (PeerId, TrackKey)> = BTreeMap::new();
+    let mut open: BTreeMap<AssignmentId, (PeerId, TrackKey, &String)> = BTreeMap::new();
     let mut searches = BTreeMap::new();
     let mut sent: Vec<Timestamp> = Vec::new();
     // Tracks whose content is known: they may come from many at once.
@@ -29,14 +29,17 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), Broken> {
     let mut asked: BTreeMap<&str, (Timestamp, JobId)> = BTreeMap::new();
     each(Law::Limits, log, |Envelope { at, event, .. }| {
         match event {
-            Event::Decision(Decision::RangeAssigned { assignment, peer, track, .. }) => {
-                if open.values().any(|(other, of)| {
+            Event::Decision(Decision::RangeAssigned { assignment, peer, path, track, .. }) => {
+                if open.values().any(|(other, of, _)| {
                     of == track && (!parts.contains(track) || is_stream(peer) && other == peer)
                 }) {
                     return Err(format!("two sources at once for {track}"));
                 }
-                open.insert(*assignment, (peer.clone(), *track));
-                let with_peer = open.values().filter(|(other, _)| other == peer).count();
+                if is_stream(peer) && open.values().any(|it| it.0 == *peer && it.2 == path) {
+                    return Err(format!("{peer} is asked twice at once for {path:?}"));
+                }
+                open.insert(*assignment, (peer.clone(), *track, path));
+                let with_peer = open.values().filter(|(other, ..)| other == peer).count();
                 let most = if is_stream(peer) { policy.transfers_per_peer } else { PARTS_AHEAD };
                 if with_peer > most as usize || open.len() > policy.transfers as usize {
                     return Err(format!("{with_peer} with {peer}, {} in all", open.len()));
@@ -48,7 +51,7 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), Broken> {
             Event::Decision(
                 Decision::FileAssembled { track, .. } | Decision::AttemptDropped { track, .. },
             ) => {
-                open.retain(|_, (_, other)| other != track);
+                open.retain(|_, (_, other, _)| other != track);
                 parts.remove(track);
             }
             Event::Decision(Decision::ContentAdopted { track, .. }) => {
@@ -90,7 +93,7 @@ pub fn keeps_limits(log: &[Envelope], policy: &Policy) -> Result<(), Broken> {
     stops(log)
 }
 
-/// Nothing is fetched for a job that is held or over.
+/// Nothing is fetched for a job that is held or over, nor of a file that was given up.
 fn stops(log: &[Envelope]) -> Result<(), Broken> {
     let mut open: BTreeMap<AssignmentId, TrackKey> = BTreeMap::new();
     let mut stopped = BTreeSet::new();
@@ -108,9 +111,14 @@ fn stops(log: &[Envelope]) -> Result<(), Broken> {
             Event::Decision(Decision::AssignmentCut { assignment, .. }) => {
                 open.remove(assignment);
             }
-            Event::Decision(
-                Decision::FileAssembled { track, .. } | Decision::AttemptDropped { track, .. },
-            ) => open.retain(|_, other| other != track),
+            Event::Decision(Decision::FileAssembled { track, .. }) => {
+                open.retain(|_, other| other != track);
+            }
+            Event::Decision(Decision::AttemptDropped { track, .. }) => {
+                if open.values().any(|other| other == track) {
+                    return Err(format!("{track} is given up and still fetched"));
+                }
+            }
             Event::Decision(
                 Decision::JobHeld { job, .. }
                 | Decision::JobCancelled { job }

@@ -29,6 +29,11 @@ pub fn keeps_looking(log: &[Envelope]) -> Result<(), Broken> {
             Event::Decision(Decision::ContentAdopted { track, .. }) => {
                 parts.insert(*track);
             }
+            Event::Decision(
+                Decision::AttemptDropped { track, .. } | Decision::TrackRefused { track, .. },
+            ) => {
+                parts.remove(track);
+            }
             Event::Decision(Decision::WaitExtended { track, assignment, .. }) => {
                 let Some(before) = extended.insert(*assignment, *at) else { return Ok(()) };
                 let is_searched = searched.get(track).is_some_and(|sent| *sent >= before);

@@ -158,6 +158,16 @@ fn nothing_is_held_of_an_attempt_that_was_given_up_or_refused() {
 }
 
 #[test]
+fn nothing_goes_on_of_a_file_that_was_given_up() {
+    let mut log = good();
+    let (at, track, assignment) = middle(&log);
+    let (attempt, reason) = (attempt_of(&log, assignment), AttemptDropReason::NoSourceLeft);
+    let dropped = Decision::AttemptDropped { track, attempt, reason };
+    insert(&mut log, at + 1, Event::Decision(dropped));
+    wrong(keeps_limits(&log, &Policy::default()), "is given up and still fetched");
+}
+
+#[test]
 fn nothing_goes_on_for_a_cancelled_job() {
     for name in ["RangeAssigned", "ChunkAccepted", "TrackVerified", "TrackCompleted"] {
         let mut log = good();
@@ -209,6 +219,12 @@ fn more_at_once_than_the_policy_allows_is_seen() {
     for index in 100..100 + policy.transfers_per_peer as u16 {
         if let Decision::RangeAssigned { track, assignment, .. } = &mut more {
             (track.index, *assignment) = (index, AssignmentId(index.into()));
+        }
+        let mut same = log.clone();
+        insert(&mut same, at + 1, Event::Decision(more.clone()));
+        wrong(keeps_limits(&same, &policy), "is asked twice at once for");
+        if let Decision::RangeAssigned { path, .. } = &mut more {
+            path.push_str(".flac");
         }
         insert(&mut log, at + 1, Event::Decision(more.clone()));
     }
