@@ -231,6 +231,8 @@ pub enum Observation {
         /// Time since the chunk before, in milliseconds.
         elapsed_ms: u64,
     },
+    /// The moment the engine asked to be woken at has come.
+    DeadlineReached,
     /// The log was told anew, with other names for some peers: what is before this event is true but for
     /// who they were. Recorded by `reprise log forget`.
     PeersForgotten {
@@ -243,8 +245,6 @@ pub enum Observation {
         /// Hash of its last block, by which whoever kept it knows that log again.
         head: Digest,
     },
-    /// The moment the engine asked to be woken at has come.
-    DeadlineReached,
 }
 
 /// One file in a search answer, as its peer describes it.
