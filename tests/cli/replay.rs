@@ -50,10 +50,11 @@ fn changed(change: impl Fn(&mut Record)) -> (tempfile::TempDir, PathBuf) {
 
 #[test]
 fn effects_that_would_not_be_asked_for_again_are_shown_and_exit_6() {
-    let planned = first(|decision| matches!(decision, Decision::SearchPlanned { .. }));
+    // Of a track, so that there is something before it.
+    let assembled = first(|decision| matches!(decision, Decision::FileAssembled { .. }));
     let added = first(|decision| matches!(decision, Decision::JobAdded { .. }));
     let (_dir, path) = changed(|record| {
-        if record.seq == planned.cause {
+        if record.seq == assembled.cause {
             record.digest = record.digest.map(|digest| digest ^ 1);
         }
     });
@@ -61,9 +62,9 @@ fn effects_that_would_not_be_asked_for_again_are_shown_and_exit_6() {
         let output = run(&["replay", command, text(&path)]);
         assert_eq!(code(&output), 6, "{}", errors(&output));
         let said = errors(&output);
-        let event = format!("event {} has the same decisions", planned.cause);
+        let event = format!("event {} has the same decisions", assembled.cause);
         let job = format!("job       {:06}", added.cause.0);
-        for part in [&event, &job, "before", "asks for  Search "] {
+        for part in [&event, &job, "before", "asks for  Examine "] {
             assert!(said.contains(part), "{part}: {said}");
         }
     }
