@@ -10,7 +10,7 @@ use anyhow::Context;
 use domain::Seq;
 use eventlog::backup::{self, Folder};
 
-use crate::client::unreachable;
+use crate::client::{refused, unreachable};
 
 /// Copies the log of the node at `api` to the empty or absent folder `to`; the last event of the copy.
 pub(crate) fn take(api: SocketAddr, to: &Path) -> anyhow::Result<Seq> {
@@ -23,9 +23,8 @@ pub(crate) fn take(api: SocketAddr, to: &Path) -> anyhow::Result<Seq> {
         .get(format!("http://{api}/api/v0/log/backup"))
         .send()
         .map_err(|error| unreachable(api, &error))?;
-    let status = answer.status();
-    if !status.is_success() {
-        anyhow::bail!("the node refused to send its log: {}", answer.text().unwrap_or_default());
+    if !answer.status().is_success() {
+        return Err(refused(&answer.text().unwrap_or_default()));
     }
     // Not before there is something to fill it with.
     let copy = Folder::begin(to)?;

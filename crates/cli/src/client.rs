@@ -64,13 +64,17 @@ impl Client {
         if answer.status() == reqwest::StatusCode::NOT_FOUND {
             return Err(Failure::not_found("the node has no such thing"));
         }
-        if answer.status() == reqwest::StatusCode::CONFLICT {
-            let problem: Value =
-                answer.json().await.context("the node refused without a reason")?;
-            return Err(Failure::refused(problem["detail"].as_str().unwrap_or("refused")));
+        if !answer.status().is_success() {
+            return Err(refused(&answer.text().await.unwrap_or_default()));
         }
-        Ok(answer.error_for_status()?.bytes().await.context("the file did not come whole")?.into())
+        Ok(answer.bytes().await.context("the file did not come whole")?.into())
     }
+}
+
+/// The failure of a request that the node refused, by the problem details (RFC 9457) that it sent.
+pub(crate) fn refused(body: &str) -> anyhow::Error {
+    let problem: Value = serde_json::from_str(body).unwrap_or_default();
+    Failure::refused(problem["detail"].as_str().unwrap_or("the node refused without a reason"))
 }
 
 /// The failure of a request that nobody answered.

@@ -15,9 +15,6 @@ use eventlog::{Log, Reader, Step};
 
 use crate::exit::Failure;
 
-/// What is kept beside the log and made of it; a node that starts makes it anew.
-const VIEWS: [&str; 2] = ["views", "search"];
-
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
 pub(crate) struct Whom {
@@ -58,16 +55,17 @@ pub(crate) fn run(reader: &Reader, dir: &Path, whom: &Whom) -> anyhow::Result<()
     eventlog::replace::exchange(dir, &unfinished).context("the new log could not take over")?;
     fs::remove_dir_all(&unfinished)
         .with_context(|| format!("the old log is still there: remove {}", unfinished.display()))?;
-    for view in VIEWS {
-        let folder = dir.with_file_name(view);
-        if folder.is_dir() {
-            fs::remove_dir_all(&folder).with_context(|| {
-                format!("names are still in {}: remove it, it is made anew", folder.display())
-            })?;
-        }
-    }
+    // As it was named: a log may lie elsewhere than its data folder says.
+    let data = std::path::absolute(dir)?.parent().map(Path::to_owned).unwrap_or_default();
+    node::views::remove(&data).with_context(|| {
+        format!(
+            "names are still in the views of {}: remove them, they are made anew",
+            data.display()
+        )
+    })?;
     println!(
-        "{} peers are forgotten; the log has {last} events, and every decision came out the same.\n\
+        "{} peers are forgotten; the log has {last} events, and all that these rules decided came out \
+         the same.\n\
          Views are made anew when the node starts. Exported histories and copies of the log that were \
          made before still have the names.",
         peers.len()
@@ -81,7 +79,8 @@ fn retell(reader: &Reader, to: &Path, peers: &BTreeSet<PeerId>) -> anyhow::Resul
     let all = || reader.records(Seq(1)..=reader.durable());
     let drawn = format!("{:016x}", RandomState::new().build_hasher().finish());
     let redaction = Redaction::of_peers(peers.clone(), &drawn, all())?;
-    eventlog::import::import(to, redaction.records(all()))?;
+    let imported = eventlog::import::import(to, redaction.records(all()))?;
+    anyhow::ensure!(imported.last == reader.durable(), "event {} is missing", imported.last.0 + 1);
     let (mut log, retold) = Log::open(to)?;
     let told = Observation::PeersForgotten {
         peers: u32::try_from(peers.len()).unwrap_or(u32::MAX),

@@ -4,6 +4,7 @@
 //! effects ask for and reports back as observations. [`Node`] puts the parts together.
 
 pub mod config;
+pub mod views;
 
 mod clock;
 mod drive;

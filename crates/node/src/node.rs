@@ -30,6 +30,7 @@ use crate::session::{self, Account};
 use crate::shadow::Shadowing;
 use crate::shares::Shelf;
 use crate::staging::Staging;
+use crate::views;
 
 /// Commands that may wait between the API and the inbox.
 const COMMANDS: usize = 64;
@@ -165,10 +166,10 @@ impl Node {
 
         let (stop, stopped) = watch::channel(false);
         let (failed, mut failures) = mpsc::channel::<StopReason>(4);
-        let store = Store::open(&settings.data.join("views"))?;
+        let store = Store::open(&views::store(&settings.data))?;
         let (jobs, jobs_view) = Jobs::open(&store)?;
         let (trace, trace_view) = Trace::open(&store, reader.clone())?;
-        let (search, search_view) = Search::open(&settings.data.join("search"))?;
+        let (search, search_view) = Search::open(&views::search(&settings.data))?;
         let views_failed = |failed: mpsc::Sender<StopReason>| {
             move |error: projections::follow::FollowError| {
                 let _ = failed.blocking_send(StopReason::View(error.to_string()));

@@ -2,7 +2,7 @@
 //! agenda and lets misfortunes in; who answers what is in the modules below. It keeps its own account
 //! of every staged byte, apart from the engine's, so that [`crate::check`] can compare the two.
 
-mod catalogue;
+pub(crate) mod catalogue;
 mod disk;
 pub(crate) mod network;
 mod peers;

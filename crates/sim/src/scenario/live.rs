@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 
 use domain::chunk::{Content, Digest};
-use domain::id::{ArtistId, TrackId};
 use domain::media::AudioFault;
 use domain::observation::{Examination, Observation, RemoteFile};
-use domain::target::{Credit, Target, Track};
 use domain::{
-    ByteRange, Command, Effect, Envelope, Input, JobId, PeerId, Policy, RecordingId, ReleaseId,
-    SearchId, Seq, Timestamp, TrackKey,
+    ByteRange, Command, Effect, Envelope, Input, JobId, PeerId, Policy, ReleaseId, SearchId, Seq,
+    Timestamp, TrackKey,
 };
 use engine::{Engine, VERSION};
 
 use super::Scenario;
 use super::world::World;
 use crate::run::BEGINNING;
+use crate::world::catalogue;
 
 /// Longest time that is waited for the file, in microseconds.
 const LONGEST: u64 = 3 * 3_600 * 1_000_000;
@@ -125,7 +124,8 @@ impl Life<'_> {
         let now = self.world.now();
         match effect {
             Effect::FetchRelease { job, .. } => {
-                self.world.plan(now, Observation::ReleaseFetched { job, target: album() });
+                self.world
+                    .plan(now, Observation::ReleaseFetched { job, target: catalogue::album(1) });
             }
             Effect::Search { job, search, .. } => self.answer(job, search),
             Effect::FetchRange { track, assignment, peer, range, overlap, content, .. } => {
@@ -208,30 +208,5 @@ impl Life<'_> {
         } else {
             PeerId::Mesh(peer.id.clone())
         }
-    }
-}
-
-fn album() -> Target {
-    let credit = Credit { name: "Sim Artist".into(), artists: vec![ArtistId([1; 16])] };
-    Target {
-        release: ReleaseId([42; 16]),
-        group: None,
-        title: "Sim Album".into(),
-        credit: credit.clone(),
-        date: "2001".into(),
-        country: String::new(),
-        label: String::new(),
-        barcode: String::new(),
-        media: 1,
-        tracks: vec![Track {
-            id: TrackId([1; 16]),
-            recording: RecordingId([1; 16]),
-            medium: 1,
-            position: 1,
-            title: "Amber".into(),
-            credit,
-            duration_ms: Some(180_000),
-            isrcs: Vec::new(),
-        }],
     }
 }
