@@ -47,6 +47,11 @@ const BLOCK_MOST: usize = 16 * 1024 * 1024;
 const STORED_MOST: usize = BLOCK_MOST + BLOCK_MOST / 1024;
 /// All frames of a history together, in bytes. A small file that says it holds more is not read on.
 const EXPANDED_MOST: u64 = 8 << 30;
+/// So many bytes of frames are taken for each byte of the file, besides [`EXPANDED_FREE`]. Events have
+/// times, positions and hashes, so they deflate far less; what says more was made to fill a memory.
+const EXPANDED_PER_BYTE: u64 = 200;
+/// Bytes of frames that any file may hold.
+const EXPANDED_FREE: u64 = 64 << 20;
 
 /// Why a history could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -289,6 +294,10 @@ impl<R: Read> HistoryReader<R> {
         }
         let hash = self.exactly(32).map_err(|error| blamed(error, start))?;
         let bytes = self.exactly(stored).map_err(|error| blamed(error, start))?;
+        if expanded > EXPANDED_FREE + self.offset * EXPANDED_PER_BYTE {
+            let damage = Damage::Header("it expands to far more than events of its size");
+            return Err(self.damaged(start, damage));
+        }
         let chain = chained(chain, &lengths, &bytes);
         if hash != chain.as_bytes() {
             return Err(self.damaged(start, Damage::Hash));

@@ -2,7 +2,8 @@
 
 use std::io::{Read, Write};
 
-use domain::{Envelope, JobId, Seq, Timestamp};
+use domain::observation::SessionEnd;
+use domain::{Envelope, Event, Input, JobId, Observation, Seq, Timestamp};
 use eventlog::Damage;
 use eventlog::history::{Header, HistoryReader, ReadError, WriteError, write_envelopes};
 use flate2::Compression;
@@ -185,6 +186,29 @@ fn what_inflates_to_more_or_less_than_it_says_is_refused() {
     for inflated in [zeros.len() as u32, 1000] {
         assert!(read(&file_of(&zeros, inflated, 0)).is_err());
     }
+}
+
+#[test]
+fn a_small_file_of_very_much_is_refused() {
+    let bomb = |count: u64| {
+        let reason = SessionEnd::Lost("a".repeat(1 << 20));
+        let event = Event::Input(Input::Observation(Observation::SessionClosed { reason }));
+        let mut envelope = Envelope { seq: Seq(0), at: Timestamp(1), cause: Seq(0), event };
+        let events: Vec<_> = (1..=count)
+            .map(Seq)
+            .map(|seq| {
+                (envelope.seq, envelope.cause) = (seq, seq);
+                envelope.clone()
+            })
+            .collect();
+        let mut bytes = Vec::new();
+        let events = events.iter().map(|envelope| (envelope, None));
+        write_envelopes(&mut bytes, &header(), events).unwrap();
+        bytes
+    };
+    assert_eq!(read(&bomb(60)).unwrap().len(), 60);
+    let refused = read(&bomb(100)).unwrap_err().to_string();
+    assert!(refused.contains("far more than events of its size"), "{refused}");
 }
 
 proptest! {
