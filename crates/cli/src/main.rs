@@ -22,8 +22,12 @@ mod views;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+/// How long work that cannot be called back, such as the copying of a log, is waited for at the end.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
 
 /// Finds, downloads, verifies and curates music by identity instead of by file name.
 #[derive(Parser)]
@@ -140,5 +144,8 @@ fn default_log(command: &Command) -> &'static str {
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LONGEST_GOODBYE);
+    done
 }
