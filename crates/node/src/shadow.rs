@@ -98,6 +98,9 @@ impl Work {
                     Taken::Differs(diverged) => {
                         self.told(diverged)?;
                         shadow = self.anew(&shadow)?;
+                        if self.wake.is_over() {
+                            return Ok(());
+                        }
                     }
                 }
                 taken += 1;
@@ -129,7 +132,7 @@ impl Work {
     }
 
     fn told(&self, mut diverged: Diverged) -> Result<(), ShadowError> {
-        let all = self.events(Seq(0), diverged.cause);
+        let all = self.read_again(diverged.cause);
         diverged.divergence.trace(all)?;
         let digest = |digest: Option<u64>| {
             digest.map_or_else(|| "none".to_owned(), |digest| format!("{digest:016x}"))
@@ -149,13 +152,29 @@ impl Work {
         Ok(())
     }
 
-    /// A shadow that is where the log is.
+    /// A shadow that is where the log is, unless it is time to stop.
     fn anew(&self, strayed: &Shadow) -> Result<Shadow, ShadowError> {
         let mut shadow = strayed.anew();
-        for event in self.events(Seq(0), strayed.position()) {
-            shadow.retake(&event?.envelope);
+        for event in self.read_again(strayed.position()) {
+            let event = event?;
+            let retaken = catch_unwind(AssertUnwindSafe(|| shadow.retake(&event.envelope)));
+            retaken.map_err(|_| ShadowError::Panic(event.envelope.seq))?;
         }
         Ok(shadow)
+    }
+
+    /// All events up to one, with rests between them; no more of them when it is time to stop.
+    fn read_again(&self, last: Seq) -> impl Iterator<Item = Result<Recorded, ReadError>> {
+        let (mut began, mut read) = (Instant::now(), 0);
+        self.events(Seq(0), last).take_while(move |_| {
+            read += 1;
+            if read % BATCH != 0 {
+                return true;
+            }
+            let goes_on = self.wake.rest(began.elapsed() * REST);
+            began = Instant::now();
+            goes_on
+        })
     }
 }
 
@@ -202,6 +221,11 @@ impl Wake {
             stop = self.called.wait(stop).unwrap_or_else(PoisonError::into_inner);
         }
         !*stop
+    }
+
+    /// Whether it is time to stop.
+    fn is_over(&self) -> bool {
+        *self.lock()
     }
 
     /// Sleeps for a while; false when it is time to stop.
