@@ -1,5 +1,6 @@
 //! An answer that is too long to be held: written by a thread of its own while it is sent, and no faster
-//! than the client reads, unless it reads nothing at all. What is written is decided in [`crate::history`] and [`crate::backup`].
+//! than the client reads, unless it reads nothing at all. What is written is decided in
+//! [`crate::history`] and [`crate::backup`].
 
 use std::error::Error;
 use std::io::{self, Write};
