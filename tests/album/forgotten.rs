@@ -5,6 +5,7 @@ use loopback::world::World;
 use node::Node;
 
 use crate::binary::reprise;
+use crate::log::somewhere;
 
 use super::support::{
     add_album, brisk, completed, discs, honest, job, music, obeys_the_laws, recorded, settings,
@@ -22,10 +23,14 @@ async fn a_node_goes_on_without_knowing_who_gave_it_its_music() {
     assert!(before.to_string().contains("adalovelace"), "{before:#}");
     node.stop().await.unwrap();
 
-    let log = dir.path().join("data/log");
+    let data = dir.path().join("data");
+    assert!(somewhere(&data.join("views"), b"adalovelace"));
+    assert!(somewhere(&data.join("search"), b"adalovelace"));
+    let log = data.join("log");
     let forget = ["log", "forget", "--peer", "slsk:adalovelace", "--dir", log.to_str().unwrap()];
     let forgotten = reprise().args(forget).output().unwrap();
     assert!(forgotten.status.success(), "{forgotten:?}");
+    assert!(!somewhere(&data, b"adalovelace"));
     obeys_the_laws(&recorded(dir.path()), &brisk());
 
     let node = Node::start(settings(dir.path(), &world, brisk())).await.unwrap();

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::sync::OnceLock;
 
 use domain::{Decision, Envelope, Event};
@@ -414,4 +414,14 @@ fn a_demo_whose_album_is_not_verified_exits_6() {
     let (code, said) = demo.end(said);
     assert!(said.contains(" of 9 verified") && !said.contains("9 of 9"), "{said}");
     assert_eq!(code, Some(6));
+}
+
+#[test]
+fn a_tool_whose_reader_has_gone_ends_without_a_word() {
+    let mut tool = reprise();
+    tool.arg("schema").stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut tool = tool.spawn().unwrap();
+    drop(tool.stdout.take());
+    let output = tool.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }

@@ -7,7 +7,7 @@ use std::process::Output;
 use domain::{Event, Input, JobId, Observation, PeerId, Timestamp};
 use eventlog::{Limits, Log, Step};
 
-use super::text;
+use super::{somewhere, text};
 use crate::binary::reprise;
 
 fn run(arguments: &[&str]) -> Output {
@@ -104,14 +104,6 @@ fn damage_is_named_and_what_it_spared_is_got_out() {
     // A replay needs them all, and says which one it misses.
     let new = at.path().join("new");
     expect(&["import", text(&out), "--dir", text(&new)], 0, &["is missing", "left out"]);
-}
-
-/// Whether some bytes stand in any file of a folder.
-fn somewhere(dir: &Path, bytes: &[u8]) -> bool {
-    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
-        true => somewhere(&path, bytes),
-        false => fs::read(&path).unwrap().windows(bytes.len()).any(|window| window == bytes),
-    })
 }
 
 #[test]

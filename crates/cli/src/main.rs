@@ -104,6 +104,10 @@ fn main() -> ExitCode {
         )
         .with_writer(std::io::stderr)
         .init();
+    // Whoever reads no further, such as `head`, ends a tool; a node goes on without anybody to talk to.
+    if !matches!(cli.command, Command::Serve { .. } | Command::Demo(_)) {
+        sigpipe::reset();
+    }
     // One provider for all TLS of the process; nobody else may have chosen one before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let done = match cli.command {

@@ -36,6 +36,7 @@ pub use rank::{Cursor, NotACursor};
 pub(crate) use matching::finds_itself;
 
 use document::Place;
+use folders::Folders;
 use index::Face;
 use rank::Rank;
 
@@ -54,6 +55,15 @@ impl Search {
         let index = Index::open(dir, Self::NAME, Self::VERSION)?;
         let face = index.face();
         Ok((Self { index }, View { face }))
+    }
+
+    /// Removes the search in `dir`, which nobody has open, with all that it remembers. What else is in
+    /// there stays.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(dir: &Path) -> std::io::Result<()> {
+        Folders::remove_all(dir)
     }
 }
 

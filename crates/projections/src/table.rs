@@ -84,6 +84,16 @@ pub struct Store {
 }
 
 impl Store {
+    /// Removes the store in `dir`, which nobody has open, with all that it remembers. A folder that holds
+    /// none stays.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(dir: &Path) -> std::io::Result<()> {
+        // sled keeps it in every store.
+        if dir.join("conf").is_file() { std::fs::remove_dir_all(dir) } else { Ok(()) }
+    }
+
     /// Opens or creates the store in `dir`, which no one else may use.
     ///
     /// # Errors

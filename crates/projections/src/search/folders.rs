@@ -55,6 +55,28 @@ impl Folders {
         File::open(&self.dir)?.sync_all()
     }
 
+    /// Removes all indexes in `dir`, and it when nothing else is in there.
+    pub(super) fn remove_all(dir: &Path) -> io::Result<()> {
+        let entries = match fs::read_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let is_number = name.to_str().is_some_and(|name| name.parse::<u32>().is_ok());
+            if is_number && entry.path().join("meta.json").is_file() {
+                fs::remove_dir_all(entry.path())?;
+            } else if name == "current" || name == "current.new" {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        match fs::remove_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+            done => done,
+        }
+    }
+
     pub(super) fn remove(&self, number: u32) -> io::Result<()> {
         match fs::remove_dir_all(self.path(number)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
