@@ -9,6 +9,7 @@ mod jobs;
 mod kill;
 mod laws;
 mod letter;
+mod model;
 mod past;
 mod rebuild;
 mod search;
