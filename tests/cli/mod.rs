@@ -3,6 +3,7 @@
 mod fork;
 mod replay;
 mod sched;
+mod searches;
 mod shadow;
 mod simulate;
 mod views;

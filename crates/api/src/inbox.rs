@@ -1,7 +1,7 @@
-//! The one way from the API into the engine: a bounded queue of commands with their receipts. The
-//! node holds the other end; nothing here knows what a command does.
+//! The one way from the API to the engine: a bounded queue of commands with their receipts, and one of
+//! questions. The node holds the other ends; nothing here knows what a command does.
 
-use domain::{Command, Decision, Seq};
+use domain::{Command, Decision, SearchQueue, Seq};
 use eventlog::CommandId;
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,6 +30,33 @@ pub struct Receipt {
 /// Takes commands. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Inbox(mpsc::Sender<Asked>);
+
+/// What only the engine knows, because it follows from the time as much as from events; a question
+/// changes nothing and is not recorded.
+#[derive(Debug)]
+pub enum Question {
+    /// How things stand with searches.
+    Searches(oneshot::Sender<SearchQueue>),
+}
+
+/// Takes questions. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Questions(mpsc::Sender<Question>);
+
+impl Questions {
+    /// A queue in front of `questions`.
+    #[must_use]
+    pub fn new(questions: mpsc::Sender<Question>) -> Self {
+        Self(questions)
+    }
+
+    /// How things stand with searches; `None` when the node is stopping.
+    pub async fn searches(&self) -> Option<SearchQueue> {
+        let (reply, told) = oneshot::channel();
+        self.0.send(Question::Searches(reply)).await.ok()?;
+        told.await.ok()
+    }
+}
 
 /// The name was given to another command before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

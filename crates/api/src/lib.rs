@@ -1,6 +1,7 @@
 //! GraphQL over a node on this machine: what people and programs may ask it and what it tells them.
 //! Commands go out through [`Inbox`] and come back as receipts; everything read comes from the views
-//! of crate `projections` and from `eventlog::Reader`. The engine is never touched.
+//! of crate `projections` and from `eventlog::Reader`, but for [`Questions`] that only the time answers.
+//! The engine is never touched.
 //!
 //! Begin with [`serve`], then [`schema`]. The schema itself is also kept as `schema/schema.graphql`.
 
@@ -23,7 +24,7 @@ mod socket;
 mod state;
 mod subscription;
 
-pub use inbox::{AskError, Asked, Inbox, Receipt, Reused};
+pub use inbox::{AskError, Asked, Inbox, Question, Questions, Receipt, Reused};
 pub use schema::sdl;
 pub use server::{ServeError, serve};
 pub use state::ApiState;

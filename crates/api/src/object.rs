@@ -10,6 +10,7 @@ mod search_hit;
 mod source;
 
 mod event;
+mod network_searches;
 mod node_status;
 mod projection;
 mod shadow_replay;
@@ -32,6 +33,7 @@ pub(crate) use invalid_reference::InvalidReference;
 pub(crate) use job::Job;
 pub(crate) use job_receipt::JobReceipt;
 pub(crate) use job_summary::{JobState, JobSummary};
+pub(crate) use network_searches::NetworkSearches;
 pub(crate) use node_status::NodeStatus;
 pub(crate) use projection::{DeadLetter, Projection};
 pub(crate) use refused_file::RefusedFile;

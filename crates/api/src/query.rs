@@ -2,17 +2,19 @@
 //! decided here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::connection::{Connection, Edge, EmptyFields};
 use async_graphql::{Context, ID, Object, Result};
 use domain::JobId;
 use projections::{Control, past, search};
+use tokio::time::timeout;
 
-use crate::error::bad_input;
+use crate::error::{bad_input, not_ready};
 use crate::mutation::job_id;
 use crate::object::{
-    DeadLetter, Event, InvalidReference, Job, JobSummary, ListPosition, NodeStatus, Projection,
-    ReleaseReference, SearchHit, SearchKind, SearchPosition, Target,
+    DeadLetter, Event, InvalidReference, Job, JobSummary, ListPosition, NetworkSearches,
+    NodeStatus, Projection, ReleaseReference, SearchHit, SearchKind, SearchPosition, Target,
 };
 use crate::scalar::Seq;
 use crate::state::{Advances, ApiState, PastTurn, reach, read};
@@ -22,6 +24,9 @@ const USUAL_FIRST: i32 = 25;
 
 /// Most entries of a list.
 const MOST_FIRST: i32 = 100;
+
+/// Longest time a question to the engine waits for its answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What can be read.
 pub(crate) struct Query;
@@ -138,6 +143,16 @@ impl Query {
         let view = state.jobs.clone();
         let found = read(move || view.node()).await?;
         Ok(found.value.map(|node| NodeStatus::new(found.seq, &state.log, &state.shadow, node)))
+    }
+
+    /// Searches on the networks: what runs, what waits and for how long, and what the budget leaves.
+    async fn network_searches(&self, context: &Context<'_>) -> Result<NetworkSearches> {
+        let questions = &context.data::<ApiState>()?.questions;
+        match timeout(ANSWERED_WITHIN, questions.searches()).await {
+            Ok(Some(queue)) => Ok(queue.into()),
+            Ok(None) => Err(not_ready("the node is stopping")),
+            Err(_) => Err(not_ready("the node is busy, or its log waits for space")),
+        }
     }
 
     /// The read models that everything here is answered from.

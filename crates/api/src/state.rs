@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
 use crate::error::{bad_input, internal, not_ready};
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Questions};
 
 /// Longest time a question waits for the view to reach the event it names.
 const REACH_WITHIN: Duration = Duration::from_secs(2);
@@ -23,6 +23,8 @@ const REACH_WITHIN: Duration = Duration::from_secs(2);
 pub struct ApiState {
     /// Takes the commands.
     pub inbox: Inbox,
+    /// Takes questions to the engine.
+    pub questions: Questions,
     /// The durable events.
     pub log: Reader,
     /// The jobs as they are.

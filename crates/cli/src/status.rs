@@ -1,5 +1,7 @@
 //! `reprise node`: how a running node is doing, over its API.
 
+mod searches;
+
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
@@ -12,6 +14,8 @@ use crate::job::{printable, words};
 pub(crate) enum Command {
     /// Show session, log and shadow replay; exit code 6 when a decision did not come out again as recorded
     Status,
+    /// Show which searches run, which wait and until when, and what the budget leaves
+    Searches,
 }
 
 const ASKED: &str = "{ node { session reason nextAction position build engine logWaitsForSpace shadow { \
@@ -19,7 +23,13 @@ const ASKED: &str = "{ node { session reason nextAction position build engine lo
                      replayed explanation } } } }";
 
 pub(crate) async fn run(api: SocketAddr, command: Command) -> anyhow::Result<()> {
-    let Command::Status = command;
+    match command {
+        Command::Status => status(api).await,
+        Command::Searches => searches::show(api).await,
+    }
+}
+
+async fn status(api: SocketAddr) -> anyhow::Result<()> {
     let answer: Value = Client::new(api)?.ask(ASKED, json!({})).await?;
     let node = &answer["node"];
     if node.is_null() {

@@ -22,6 +22,7 @@ pub mod ranges;
 pub mod reference;
 pub mod render;
 pub mod score;
+pub mod search_queue;
 pub mod target;
 pub mod time;
 
@@ -34,5 +35,6 @@ pub use id::{AssignmentId, JobId, PeerId, RecordingId, ReleaseId, SearchId, Sour
 pub use observation::Observation;
 pub use policy::Policy;
 pub use ranges::RangeSet;
+pub use search_queue::SearchQueue;
 pub use target::{Target, Track};
 pub use time::Timestamp;

@@ -29,7 +29,7 @@ mod verify;
 #[cfg(test)]
 mod testing;
 
-use domain::{Decision, Effect, Envelope, Event, Input, Policy, Timestamp};
+use domain::{Decision, Effect, Envelope, Event, Input, Policy, SearchQueue, Timestamp};
 
 pub use state::State;
 
@@ -214,6 +214,12 @@ impl Engine {
     pub fn under(mut self, policy: Policy) -> Self {
         self.state.run.policy = policy;
         self
+    }
+
+    /// How things stand with searches at `at`: for people who wonder why nothing happens.
+    #[must_use]
+    pub fn searches(&self, at: Timestamp) -> SearchQueue {
+        search::queue(&self.state, at)
     }
 
     /// What is remembered, for reading.

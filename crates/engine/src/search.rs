@@ -1,11 +1,15 @@
 //! What is searched for, and when: the album first, then each track that nobody offered or that its only
 //! source keeps in a queue, then again after ever longer waits. One budget governs all searches, whatever wants them.
 
+mod queue;
+
 use domain::id::Transport;
 use domain::{Decision, JobId, Policy, SearchId, Timestamp, TrackKey};
 
 use crate::state::{OpenSearch, State, TrackJob, TrackPhase};
 use crate::{likeness, swarm, transfer};
+
+pub(crate) use queue::queue;
 
 /// Longest query in bytes; servers cut or drop longer ones.
 const LONGEST_QUERY: usize = 200;
@@ -135,16 +139,18 @@ fn first(state: &State) -> Option<(Timestamp, Wish, String)> {
             break;
         }
         let key = (wish.job, query(state, &wish));
-        let again = state
-            .searches
-            .asked
-            .get(&key)
-            .map_or(Timestamp(0), |asked| asked.plus_ms(again_after_ms(&state.run.policy)));
+        let again = again_from(state, &key);
         if earliest.is_none_or(|earliest| wish.since.max(again) < earliest) {
             first = Some((again, wish, key.1));
         }
     }
     first
+}
+
+/// From when on a job may ask these words again; zero when it did not ask them lately.
+fn again_from(state: &State, words: &(JobId, String)) -> Timestamp {
+    let asked = state.searches.asked.get(words);
+    asked.map_or(Timestamp(0), |asked| asked.plus_ms(again_after_ms(&state.run.policy)))
 }
 
 /// How long a query is not repeated.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use api::{Receipt, Reused};
+use api::{Question, Receipt, Reused};
 use domain::{Effect, Event, Observation, Seq, Timestamp};
 use engine::Engine;
 use eventlog::{AppendError, CommandId, Log, Reader, Step};
@@ -27,6 +27,7 @@ pub(crate) struct Drive {
     pub(crate) reader: Reader,
     pub(crate) clock: Clock,
     pub(crate) inbox: mpsc::Receiver<Entry>,
+    pub(crate) questions: mpsc::Receiver<Question>,
     pub(crate) performer: Performer,
     pub(crate) stop: watch::Receiver<bool>,
 }
@@ -59,17 +60,23 @@ impl Drive {
     pub(crate) async fn run(mut self) -> Result<(), AppendError> {
         loop {
             let deadline = self.engine.deadline().map(|deadline| self.clock.until(deadline));
-            let entry = tokio::select! {
+            let next = tokio::select! {
                 biased;
                 _ = self.stop.wait_for(|stop| *stop) => return Ok(()),
+                Some(question) = self.questions.recv() => Err(question),
                 entry = self.inbox.recv() => match entry {
-                    Some(entry) => entry,
+                    Some(entry) => Ok(entry),
                     None => return Ok(()),
                 },
-                () = sleep(deadline) => Observation::DeadlineReached.into(),
+                () = sleep(deadline) => Ok(Observation::DeadlineReached.into()),
             };
-            if !self.round(entry).await? {
-                return Ok(());
+            match next {
+                Ok(entry) => {
+                    if !self.round(entry).await? {
+                        return Ok(());
+                    }
+                }
+                Err(question) => self.answer(question),
             }
         }
     }
@@ -95,6 +102,16 @@ impl Drive {
             }
         }
         self.commit(round).await
+    }
+
+    /// Between two rounds, so of what is durable.
+    fn answer(&mut self, question: Question) {
+        match question {
+            Question::Searches(reply) => {
+                // Whoever asked may have gone.
+                let _ = reply.send(self.engine.searches(self.clock.now()));
+            }
+        }
     }
 
     fn step(&mut self, Entry { input, command, reply }: Entry) -> Stepped {

@@ -35,6 +35,9 @@ use crate::views;
 /// Commands that may wait between the API and the inbox.
 const COMMANDS: usize = 64;
 
+/// Questions that may wait for the engine.
+const QUESTIONS: usize = 16;
+
 /// How long requests under way may take when the node stops.
 const LAST_REQUESTS: Duration = Duration::from_secs(3);
 
@@ -182,6 +185,7 @@ impl Node {
         ];
 
         let (inbox, entries) = inbox::channel();
+        let (questions, asked) = mpsc::channel(QUESTIONS);
         let shelf = Shelf::new(&settings.music);
         let staging_dir = settings.data.join("staging");
         let staging = Staging::open(staging_dir.clone())
@@ -211,6 +215,7 @@ impl Node {
             reader: reader.clone(),
             clock: Clock::after(last),
             inbox: entries,
+            questions: asked,
             performer: Performer::new(tools),
             stop: stopped.clone(),
         };
@@ -225,6 +230,7 @@ impl Node {
         let keeping = session::keep(session, settings.account, shelf, inbox.clone());
         let state = ApiState {
             inbox: commands_into(inbox),
+            questions: api::Questions::new(questions),
             log: reader.clone(),
             jobs: jobs_view,
             trace: trace_view,

@@ -203,3 +203,24 @@ async fn answers_are_not_kept_and_not_framed() {
     assert_eq!(answer.status, 404);
     assert!(answer.body.contains("/graphql"));
 }
+
+#[tokio::test]
+async fn what_waits_to_be_searched_for_is_told_with_the_time() {
+    let node = Node::start(|_| Vec::new()).await;
+    let answer = node
+        .ask(
+            "{ networkSearches { at loggedIn sent most windowSeconds runningMost waitingCount \
+             running { job track query notBefore } waiting { job track query notBefore } } }",
+        )
+        .await;
+    assert_eq!(
+        answer["data"]["networkSearches"],
+        serde_json::json!({
+            "at": "9000000", "loggedIn": true, "sent": 33, "most": 34, "windowSeconds": 220,
+            "runningMost": 2, "waitingCount": 5,
+            "running": [{ "job": "3", "track": null, "query": "ada engine", "notBefore": null }],
+            "waiting": [{ "job": "3", "track": 2, "query": "ada loops", "notBefore": "10000000" }],
+        }),
+        "{answer:#}"
+    );
+}

@@ -4,8 +4,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::{ApiState, Asked, Inbox, Receipt};
-use domain::{Command, Decision, Event, Input, Seq, Timestamp};
+use api::{ApiState, Asked, Inbox, Question, Questions, Receipt};
+use domain::search_queue::QueuedSearch;
+use domain::{Command, Decision, Event, Input, JobId, SearchQueue, Seq, Timestamp, TrackKey};
 use eventlog::{Log, Reader, Record, Step};
 use projections::jobs::Jobs;
 use projections::search::Search;
@@ -136,6 +137,35 @@ impl<P: Projection> Projection for Oddly<P> {
     }
 }
 
+/// Questions, answered by the test, which stands where the engine would.
+fn questions() -> Questions {
+    let (questions, mut asked) = mpsc::channel(1);
+    tokio::spawn(async move {
+        while let Some(Question::Searches(reply)) = asked.recv().await {
+            let track = TrackKey { job: JobId(3), index: 1 };
+            let search = |track, query: &str, not_before| QueuedSearch {
+                job: JobId(3),
+                track,
+                query: query.into(),
+                not_before,
+            };
+            let queue = SearchQueue {
+                at: Timestamp(9_000_000),
+                session: true,
+                sent: 33,
+                most: 34,
+                window_ms: 220_000,
+                open_most: 2,
+                open: vec![search(None, "ada engine", None)],
+                waiting: vec![search(Some(track), "ada loops", Some(Timestamp(10_000_000)))],
+                unlisted: 4,
+            };
+            let _ = reply.send(queue);
+        }
+    });
+    Questions::new(questions)
+}
+
 /// What an API is given, over a log in the same folder.
 pub fn views(
     dir: &std::path::Path,
@@ -154,6 +184,7 @@ pub fn views(
     ];
     let state = ApiState {
         inbox,
+        questions: questions(),
         log: reader,
         jobs: jobs_view,
         trace: trace_view,
