@@ -268,6 +268,7 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
         PeerMessage::ShareList { .. }
         | PeerMessage::UserInfo { .. }
         | PeerMessage::Folder { .. }
+        | PeerMessage::UploadQueued {}
         | PeerMessage::Unknown { .. } => tracing::debug!(user, "a message nobody here knows"),
     }
 }

@@ -11,6 +11,8 @@ mod inflate;
 pub mod init;
 pub mod pack;
 pub mod peer;
+#[cfg(test)]
+mod recorded;
 pub mod server;
 mod table;
 

@@ -35,6 +35,8 @@ messages! {
         50 => UploadDenied { path: String, reason: String }
         /// Asks for the place in the queue.
         51 => GetPlaceInQueue { path: String }
+        /// Announces an upload; one old client sends it in front of code 40, which says all.
+        52 => UploadQueued {}
     }
 }
 
@@ -100,20 +102,56 @@ pub mod attribute {
     pub const BIT_DEPTH: u32 = 5;
 }
 
-record! {
-    /// One file in a list.
-    FileEntry {
-        /// Always 1.
-        mark: u8,
-        /// The whole path in search answers, the bare name in share lists.
-        name: String,
-        /// Bytes.
-        size: u64,
-        /// Without a dot; empty from most clients.
-        extension: String,
-        /// What is known about the sound.
-        attributes: Vec<Attribute>,
+/// One file in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileEntry {
+    /// Always 1.
+    pub mark: u8,
+    /// The whole path in search answers, the bare name in share lists.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// Without a dot; empty from most clients.
+    pub extension: String,
+    /// What is known about the sound.
+    pub attributes: Vec<Attribute>,
+}
+
+impl Field for FileEntry {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(FileEntry {
+            mark: Field::read(reader)?,
+            name: Field::read(reader)?,
+            size: real_size(Field::read(reader)?),
+            extension: Field::read(reader)?,
+            attributes: Field::read(reader)?,
+        })
     }
+    fn write(&self, out: &mut Vec<u8>) {
+        self.mark.write(out);
+        self.name.write(out);
+        self.size.write(out);
+        self.extension.write(out);
+        self.attributes.write(out);
+    }
+    #[cfg(test)]
+    fn any() -> proptest::strategy::BoxedStrategy<Self> {
+        use proptest::prelude::*;
+        (any::<(u8, String, u64, String)>(), Vec::<Attribute>::any())
+            .prop_map(|((mark, name, size, extension), attributes)| FileEntry {
+                mark,
+                name,
+                size: real_size(size),
+                extension,
+                attributes,
+            })
+            .boxed()
+    }
+}
+
+/// One old client fills the upper half of a size above 2 GiB with ones.
+fn real_size(told: u64) -> u64 {
+    if told >> 56 == 0xff { told & u64::from(u32::MAX) } else { told }
 }
 
 record! {
@@ -189,7 +227,7 @@ impl Field for SearchAnswer {
         self.queue_length.write(&mut plain);
         // Real clients fail to read the answer without this zero. SOULSEEK.md 2.9.
         0u32.write(&mut plain);
-        self.private_files.write(&mut plain);
+        write_private(&self.private_files, &mut plain);
         out.extend_from_slice(&deflate(&plain));
     }
     #[cfg(test)]
@@ -234,7 +272,7 @@ impl Field for ShareList {
         let mut plain = Vec::new();
         self.folders.write(&mut plain);
         0u32.write(&mut plain);
-        self.private_folders.write(&mut plain);
+        write_private(&self.private_folders, &mut plain);
         out.extend_from_slice(&deflate(&plain));
     }
     #[cfg(test)]
@@ -284,6 +322,13 @@ impl Field for FolderContents {
     }
 }
 
+/// Real clients end the message where nothing is private.
+fn write_private<T: Field + std::fmt::Debug + 'static>(list: &Vec<T>, out: &mut Vec<u8>) {
+    if !list.is_empty() {
+        list.write(out);
+    }
+}
+
 /// Reads folders and their files, as many of both together as there is `room` for.
 fn read_folders(
     reader: &mut Reader<'_>,
@@ -329,7 +374,8 @@ impl Field for UserInfo {
             upload_slots: Field::read(reader)?,
             queue_length: Field::read(reader)?,
             free_slot: Field::read(reader)?,
-            permission: Field::read(reader)?,
+            // One old client tells the free slot in four bytes, which leaves three.
+            permission: u32::read(reader).ok(),
         })
     }
     fn write(&self, out: &mut Vec<u8>) {
@@ -432,6 +478,28 @@ mod tests {
         };
         assert_eq!((answer.token, answer.queue_length), (7, 2));
         assert_eq!(answer.private_files, []);
+    }
+
+    #[test]
+    fn what_old_clients_get_wrong_is_read_as_they_mean_it() {
+        let info = UserInfo {
+            description: String::new(),
+            picture: None,
+            upload_slots: 2,
+            queue_length: 0,
+            free_slot: true,
+            permission: None,
+        };
+        let mut body = PeerMessage::UserInfo { info: info.clone() }.encode_body();
+        body.extend_from_slice(&[0; 3]);
+        assert_eq!(PeerMessage::decode(16, &body), Ok(PeerMessage::UserInfo { info }));
+
+        let mut plain = vec![1, 0, 0, 0, 0];
+        plain.extend_from_slice(&3_000_000_000u32.to_le_bytes());
+        plain.extend_from_slice(&[0xff; 4]);
+        plain.extend_from_slice(&[0; 8]);
+        let entry = FileEntry::read(&mut Reader::new(&plain)).unwrap();
+        assert_eq!(entry.size, 3_000_000_000);
     }
 
     /// A body whose list claims and holds `count` empty entries of `entry` bytes each.

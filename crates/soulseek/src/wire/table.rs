@@ -79,6 +79,10 @@ macro_rules! messages {
                 }
             }
 
+            /// The code of every row, so that no row can be added without a recorded frame.
+            #[cfg(test)]
+            pub(crate) const CODES: &[u32] = &[$($value),*];
+
             /// One strategy per row, so that no row can be added untested.
             #[cfg(test)]
             pub(crate) fn any() -> proptest::strategy::BoxedStrategy<Self> {
