@@ -246,12 +246,45 @@ async fn act(session: &Arc<Session>, message: ServerMessage) {
         ServerMessage::ParentMinSpeed { .. }
         | ServerMessage::ParentSpeedRatio { .. }
         | ServerMessage::PossibleParents { .. } => {}
+        // What nobody here asks for.
         ServerMessage::Login { .. }
         | ServerMessage::Ping {}
         | ServerMessage::UserStats { .. }
         | ServerMessage::Relogged {}
         | ServerMessage::RoomList { .. }
         | ServerMessage::CheckPrivileges { .. }
+        | ServerMessage::RoomMessage { .. }
+        | ServerMessage::JoinedRoom { .. }
+        | ServerMessage::LeftRoom { .. }
+        | ServerMessage::UserJoinedRoom { .. }
+        | ServerMessage::UserLeftRoom { .. }
+        | ServerMessage::PrivateMessage { .. }
+        | ServerMessage::Recommendations { .. }
+        | ServerMessage::OwnInterests { .. }
+        | ServerMessage::GlobalRecommendations { .. }
+        | ServerMessage::UserInterests { .. }
+        | ServerMessage::SimilarUsers { .. }
+        | ServerMessage::ThingRecommendations { .. }
+        | ServerMessage::ThingSimilarUsers { .. }
+        | ServerMessage::Tickers { .. }
+        | ServerMessage::TickerAdded { .. }
+        | ServerMessage::TickerRemoved { .. }
+        | ServerMessage::UserPrivileges { .. }
+        | ServerMessage::RoomMembers { .. }
+        | ServerMessage::RoomMemberAdded { .. }
+        | ServerMessage::RoomMemberRemoved { .. }
+        | ServerMessage::MembershipGranted { .. }
+        | ServerMessage::MembershipRevoked { .. }
+        | ServerMessage::RoomInvitations { .. }
+        | ServerMessage::PasswordChanged { .. }
+        | ServerMessage::RoomOperatorAdded { .. }
+        | ServerMessage::RoomOperatorRemoved { .. }
+        | ServerMessage::OperatorshipGranted { .. }
+        | ServerMessage::OperatorshipRevoked { .. }
+        | ServerMessage::RoomOperators { .. }
+        | ServerMessage::GlobalRoomMessage { .. }
+        | ServerMessage::RelatedSearches { .. }
+        | ServerMessage::CannotCreateRoom { .. }
         | ServerMessage::Unknown { .. } => {}
     }
 }

@@ -86,7 +86,39 @@ pub(super) fn act(world: &World, visit: &Visit, request: ServerRequest) {
         | ServerRequest::BranchRoot { .. }
         | ServerRequest::EnableRoomInvitations { .. }
         | ServerRequest::Login { .. }
-        | ServerRequest::Unknown { .. } => {}
+        | ServerRequest::Unknown { .. }
+        // Rooms, interests and privileges are not kept here.
+        | ServerRequest::SayInRoom { .. }
+        | ServerRequest::JoinRoom { .. }
+        | ServerRequest::LeaveRoom { .. }
+        | ServerRequest::PrivateMessage { .. }
+        | ServerRequest::AcknowledgeMessage { .. }
+        | ServerRequest::AddInterest { .. }
+        | ServerRequest::RemoveInterest { .. }
+        | ServerRequest::Recommendations {}
+        | ServerRequest::OwnInterests {}
+        | ServerRequest::GlobalRecommendations {}
+        | ServerRequest::UserInterests { .. }
+        | ServerRequest::SimilarUsers {}
+        | ServerRequest::ThingRecommendations { .. }
+        | ServerRequest::ThingSimilarUsers { .. }
+        | ServerRequest::SetTicker { .. }
+        | ServerRequest::AddDislike { .. }
+        | ServerRequest::RemoveDislike { .. }
+        | ServerRequest::GetUserPrivileges { .. }
+        | ServerRequest::GivePrivileges { .. }
+        | ServerRequest::ChildDepth { .. }
+        | ServerRequest::AddRoomMember { .. }
+        | ServerRequest::RemoveRoomMember { .. }
+        | ServerRequest::DropMembership { .. }
+        | ServerRequest::DropOwnership { .. }
+        | ServerRequest::ChangePassword { .. }
+        | ServerRequest::AddRoomOperator { .. }
+        | ServerRequest::RemoveRoomOperator { .. }
+        | ServerRequest::MessageUsers { .. }
+        | ServerRequest::JoinGlobalRoom {}
+        | ServerRequest::LeaveGlobalRoom {}
+        | ServerRequest::RelatedSearches { .. } => {}
     }
 }
 
