@@ -17,6 +17,7 @@ from aioslsk.settings import (
     CredentialsSettings,
     ListeningSettings,
     NetworkSettings,
+    PeerSettings,
     ServerSettings,
     Settings,
     SharedDirectorySettingEntry,
@@ -36,7 +37,10 @@ def settings(args, folder, downloads):
         network=NetworkSettings(
             server=ServerSettings(hostname=host, port=port),
             # Port 0 means no obfuscated port; UPnP would leave the machine.
-            listening=ListeningSettings(port=address(args.listen)[1], obfuscated_port=0),
+            listening=ListeningSettings(
+                port=address(args.listen)[1], obfuscated_port=args.obfuscated
+            ),
+            peer=PeerSettings(obfuscate=args.obfuscated != 0),
             upnp=UpnpSettings(enabled=False),
         ),
         shares=SharesSettings(scan_on_start=False, download=downloads, directories=shared),

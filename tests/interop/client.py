@@ -20,6 +20,9 @@ def arguments(about):
         command.add_argument("--user", required=True)
         command.add_argument("--password", required=True)
         command.add_argument("--listen", required=True, metavar="HOST:PORT")
+        command.add_argument(
+            "--obfuscated", type=int, default=0, metavar="PORT", help="aioslsk listens there, too"
+        )
         if name == "share":
             command.add_argument("--dir", required=True, help="folder to share")
         else:

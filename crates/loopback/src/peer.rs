@@ -62,6 +62,7 @@ impl Peer {
             password: "loopback".into(),
             listen,
             advertised_port: None,
+            obfuscated_port: None,
             upload_slots: manner.slots,
             upload_bytes_per_s: Some(manner.bytes_per_s),
             known_upload_speed: u32::try_from(manner.bytes_per_s).unwrap_or(u32::MAX),

@@ -33,6 +33,9 @@ pub struct ClientConfig {
     pub listen: SocketAddr,
     /// The port others see, when a router maps it to the one we listen on.
     pub advertised_port: Option<u16>,
+    /// A second port for obfuscated connections; port 0 takes a free one. With it, others who have one
+    /// are called there, too. SOULSEEK.md 2.3.
+    pub obfuscated_port: Option<u16>,
     /// Uploads at the same time, at most one per user.
     pub upload_slots: usize,
     /// Bytes per second for all uploads together.
@@ -164,6 +167,10 @@ impl Client {
     ) -> Result<(Client, EventReceiver), LoginError> {
         let (listener, listen_addr) = listen(config.listen).await?;
         let local: IpAddr = config.listen.ip();
+        let obfuscated = match config.obfuscated_port {
+            Some(port) => Some(listen(SocketAddr::new(local, port)).await?),
+            None => None,
+        };
         let stream = server::log_in(&config.server, &config.user, &config.password, local).await?;
 
         let (to_server, requests) = mpsc::channel(TO_SERVER);
@@ -172,6 +179,7 @@ impl Client {
             user: config.user,
             description: config.description,
             local,
+            obfuscates: obfuscated.is_some(),
             shares,
             uploads: Uploads::new(
                 config.upload_slots,
@@ -182,10 +190,14 @@ impl Client {
             to_server,
         });
         let client = Client { hold: Arc::new(Hold { session: Arc::clone(&session), listen_addr }) };
-        crate::listen::start(&session, listener);
+        crate::listen::start(&session, listener, false);
+        let obfuscated_port = obfuscated.map(|(listener, address)| {
+            crate::listen::start(&session, listener, true);
+            address.port()
+        });
         server::start(&session, stream, requests);
         let port = config.advertised_port.unwrap_or(listen_addr.port());
-        for request in server::introduction(&session, port) {
+        for request in server::introduction(&session, port, obfuscated_port) {
             session.tell_server(request).await.map_err(|_| LoginError::Closed)?;
         }
         Ok((client, receiver))

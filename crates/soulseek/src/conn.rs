@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::wire::obfuscated::{KEY_BYTES, Keystream};
 use crate::wire::{Channel, FrameError};
 
 /// Patience for the rest of a frame or for a write, once either has begun.
@@ -53,29 +54,96 @@ pub async fn read_frame<R>(
 where
     R: AsyncRead + Unpin,
 {
-    let mut length = [0; 4];
-    let begun =
-        timeout(idle, stream.read(&mut length)).await.map_err(|_| ReadError::TimedOut)??;
-    if begun == 0 {
-        return Err(ReadError::Closed);
+    read_head(stream, channel, idle, false).await?.read_body(stream, channel).await
+}
+
+/// The front of a frame, whose code decides what is done with its body.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) code: u32,
+    /// What it says of its length, code and body.
+    length: u32,
+    /// Of an obfuscated frame.
+    keys: Option<Keystream>,
+}
+
+/// Reads a frame up to its body, which has to be read next. Waits `idle` for it to begin.
+pub(crate) async fn read_head<R>(
+    stream: &mut R,
+    channel: Channel,
+    idle: Duration,
+    obfuscated: bool,
+) -> Result<Head, ReadError>
+where
+    R: AsyncRead + Unpin,
+{
+    let (mut length, mut keys) = ([0; 4], None);
+    if obfuscated {
+        let mut key = [0; KEY_BYTES];
+        read_first(stream, &mut key, idle).await?;
+        read_rest(stream, &mut length).await?;
+        keys.insert(Keystream::new(key)).apply(&mut length);
+    } else {
+        read_first(stream, &mut length, idle).await?;
     }
-    read_rest(stream, &mut length[begun..]).await?;
     let length = u32::from_le_bytes(length);
     // The shortest frame is its code, and the caps depend on the code.
     if usize::try_from(length).unwrap_or(usize::MAX) < channel.code_bytes() {
         return Err(FrameError::TooShort { length }.into());
     }
     let mut code = [0; 4];
-    read_rest(stream, &mut code[..channel.code_bytes()]).await?;
-    let code = u32::from_le_bytes(code);
-    let expected = channel.body_bytes(length, code)?;
-    let mut body = Vec::new();
-    while body.len() < expected {
-        let held = body.len();
-        body.resize(expected.min(held + BODY_STEP), 0);
-        read_rest(stream, &mut body[held..]).await?;
+    let mut head = Head { code: 0, length, keys };
+    head.read_piece(stream, &mut code[..channel.code_bytes()]).await?;
+    head.code = u32::from_le_bytes(code);
+    Ok(head)
+}
+
+impl Head {
+    /// Checks the length against what this channel allows and reads the body.
+    pub(crate) async fn read_body<R>(
+        mut self,
+        stream: &mut R,
+        channel: Channel,
+    ) -> Result<Frame, ReadError>
+    where
+        R: AsyncRead + Unpin,
+    {
+        let expected = self.body_bytes(channel)?;
+        let mut body = Vec::new();
+        while body.len() < expected {
+            let held = body.len();
+            body.resize(expected.min(held + BODY_STEP), 0);
+            self.read_piece(stream, &mut body[held..]).await?;
+        }
+        Ok(Frame { code: self.code, body })
     }
-    Ok(Frame { code, body })
+
+    fn body_bytes(&self, channel: Channel) -> Result<usize, FrameError> {
+        channel.body_bytes(self.length, self.code)
+    }
+
+    async fn read_piece<R>(&mut self, stream: &mut R, piece: &mut [u8]) -> Result<(), ReadError>
+    where
+        R: AsyncRead + Unpin,
+    {
+        read_rest(stream, piece).await?;
+        if let Some(keys) = &mut self.keys {
+            keys.apply(piece);
+        }
+        Ok(())
+    }
+}
+
+/// Waits `idle` for the first byte of a frame.
+async fn read_first<R>(stream: &mut R, front: &mut [u8], idle: Duration) -> Result<(), ReadError>
+where
+    R: AsyncRead + Unpin,
+{
+    let begun = timeout(idle, stream.read(front)).await.map_err(|_| ReadError::TimedOut)??;
+    if begun == 0 {
+        return Err(ReadError::Closed);
+    }
+    read_rest(stream, &mut front[begun..]).await
 }
 
 async fn read_rest<R: AsyncRead + Unpin>(stream: &mut R, rest: &mut [u8]) -> Result<(), ReadError> {
@@ -85,9 +153,13 @@ async fn read_rest<R: AsyncRead + Unpin>(stream: &mut R, rest: &mut [u8]) -> Res
 
 /// Writes bytes out, giving up when the other end stops taking them.
 pub async fn write_all<W: AsyncWrite + Unpin>(stream: &mut W, bytes: &[u8]) -> io::Result<()> {
-    timeout(STALL_AFTER, stream.write_all(bytes))
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    // A large list takes minutes on a slow line, and is not stuck while it moves.
+    for piece in bytes.chunks(BODY_STEP) {
+        timeout(STALL_AFTER, stream.write_all(piece))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    }
+    Ok(())
 }
 
 /// Connects from a given local address. An unspecified address leaves the choice to the system.

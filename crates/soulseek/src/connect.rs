@@ -8,7 +8,6 @@
 //! [`crate::upload`]. SOULSEEK.md 2.3.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,14 +16,12 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::conn::{dial, write_all};
+use crate::reach::{Introduced, Listening, call};
 use crate::session::{Session, SessionEnded, lock};
 use crate::wire::{ConnectionKind, PeerInit, ServerRequest};
 
 /// Patience for the server to tell an address.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(10);
-/// Patience for a dialled connection to be established.
-pub(crate) const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 /// Patience for the other side to connect to us.
 const INVITATION_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a token keeps its meaning: slow callers arrive long after the race is decided.
@@ -49,12 +46,29 @@ impl From<SessionEnded> for ConnectError {
     }
 }
 
-/// Opens a connection of this kind; the introduction is already sent or received.
+/// Opens a connection of this kind that is plain from here on; the introduction is already sent or
+/// received.
 pub(crate) async fn open(
     session: &Arc<Session>,
     user: &str,
     kind: ConnectionKind,
 ) -> Result<TcpStream, ConnectError> {
+    race(session, user, kind).await.map(|introduced| introduced.stream)
+}
+
+/// Opens a message connection, obfuscated or not.
+pub(crate) async fn open_for_messages(
+    session: &Arc<Session>,
+    user: &str,
+) -> Result<Introduced, ConnectError> {
+    race(session, user, ConnectionKind::Peer).await
+}
+
+async fn race(
+    session: &Arc<Session>,
+    user: &str,
+    kind: ConnectionKind,
+) -> Result<Introduced, ConnectError> {
     let token = session.tokens.next();
     let waiting = session.invitations.send(token, user, kind);
     let mut invited = Invited { session, user, kind, waiting };
@@ -87,7 +101,7 @@ struct Invited<'a> {
     session: &'a Arc<Session>,
     user: &'a str,
     kind: ConnectionKind,
-    waiting: oneshot::Receiver<Option<TcpStream>>,
+    waiting: oneshot::Receiver<Option<Introduced>>,
 }
 
 impl Drop for Invited<'_> {
@@ -104,28 +118,15 @@ async fn direct(
     session: &Session,
     user: &str,
     kind: ConnectionKind,
-) -> Result<TcpStream, ConnectError> {
-    let address = timeout(ADDRESS_PATIENCE, session.addresses.ask(session, user))
+) -> Result<Introduced, ConnectError> {
+    let listening = timeout(ADDRESS_PATIENCE, session.addresses.ask(session, user))
         .await
         .map_err(|_| ConnectError::Unreachable)??;
-    if address.ip().is_unspecified() {
+    if listening.is_offline() {
         return Err(ConnectError::Offline);
     }
-    if address.port() == 0 {
-        return Err(ConnectError::Unreachable);
-    }
     let hello = PeerInit::Hello { user: session.user.clone(), kind, number: 0 };
-    call(session, address, &hello).await.map_err(|_| ConnectError::Unreachable)
-}
-
-async fn call(
-    session: &Session,
-    address: SocketAddr,
-    introduction: &PeerInit,
-) -> std::io::Result<TcpStream> {
-    let mut stream = dial(address, session.local, DIAL_PATIENCE).await?;
-    write_all(&mut stream, &introduction.encode()).await?;
-    Ok(stream)
+    call(session, listening, &hello).await.map_err(|_| ConnectError::Unreachable)
 }
 
 /// Message 18: dials a user who asked for it; tells the server (1001) when that fails.
@@ -133,19 +134,19 @@ pub(crate) fn return_call(
     session: &Arc<Session>,
     user: String,
     kind: ConnectionKind,
-    address: SocketAddr,
+    listening: Listening,
     token: u32,
 ) {
     let refusal = ServerRequest::CantConnectToPeer { token, user: user.clone() };
     // Children of the distributed network are not taken, so their calls are not returned.
     let permit = match Arc::clone(&session.return_calls).try_acquire_owned() {
-        Ok(permit) if address.port() != 0 && kind != ConnectionKind::Distributed => permit,
+        Ok(permit) if kind != ConnectionKind::Distributed => permit,
         _ => return session.mention_to_server(refusal),
     };
     let calling = Arc::clone(session);
     session.spawn(async move {
-        match call(&calling, address, &PeerInit::PierceFirewall { token }).await {
-            Ok(stream) => arrived(&calling, &user, kind, stream),
+        match call(&calling, listening, &PeerInit::PierceFirewall { token }).await {
+            Ok(introduced) => arrived(&calling, &user, kind, introduced),
             Err(_) => calling.mention_to_server(refusal),
         }
         drop(permit);
@@ -153,12 +154,17 @@ pub(crate) fn return_call(
 }
 
 /// Puts an introduced connection that nobody waits for to its use.
-pub(crate) fn arrived(session: &Arc<Session>, user: &str, kind: ConnectionKind, stream: TcpStream) {
+pub(crate) fn arrived(
+    session: &Arc<Session>,
+    user: &str,
+    kind: ConnectionKind,
+    introduced: Introduced,
+) {
     match kind {
         ConnectionKind::Peer => {
-            crate::peers::adopt(session, user, stream);
+            crate::peers::adopt(session, user, introduced);
         }
-        ConnectionKind::File => crate::download::file_arrived(session, user, stream),
+        ConnectionKind::File => crate::download::file_arrived(session, user, introduced.stream),
         ConnectionKind::Distributed => {}
     }
 }
@@ -175,7 +181,7 @@ struct Invitation {
     kind: ConnectionKind,
     at: Instant,
     /// `None` is told when the other side says it cannot.
-    waiter: Option<oneshot::Sender<Option<TcpStream>>>,
+    waiter: Option<oneshot::Sender<Option<Introduced>>>,
 }
 
 impl Invitation {
@@ -190,7 +196,7 @@ impl Invitations {
         token: u32,
         user: &str,
         kind: ConnectionKind,
-    ) -> oneshot::Receiver<Option<TcpStream>> {
+    ) -> oneshot::Receiver<Option<Introduced>> {
         let (waiter, called) = oneshot::channel();
         let mut sent = lock(&self.sent);
         sent.retain(|_, invitation| invitation.at.elapsed() < INVITATION_MEMORY);
@@ -211,7 +217,7 @@ impl Invitations {
     }
 
     /// `PierceFirewall` came in with this token.
-    pub(crate) fn accepted(&self, session: &Arc<Session>, token: u32, stream: TcpStream) {
+    pub(crate) fn accepted(&self, session: &Arc<Session>, token: u32, caller: Introduced) {
         let (user, kind, waiter) = {
             let mut sent = lock(&self.sent);
             let Some(invitation) = sent.get_mut(&token) else {
@@ -221,8 +227,8 @@ impl Invitations {
             (invitation.user.clone(), invitation.kind, invitation.waiter.take())
         };
         let late = match waiter {
-            Some(waiter) => waiter.send(Some(stream)).err().flatten(),
-            None => Some(stream),
+            Some(waiter) => waiter.send(Some(caller)).err().flatten(),
+            None => Some(caller),
         };
         // The other side may already have spoken on the slower connection, so it is kept. For a
         // file there is nothing to keep: the faster one carries it and this one never spoke.
@@ -248,11 +254,11 @@ impl Invitations {
 /// Who waits for the server to tell which address.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses {
-    waiting: Mutex<HashMap<String, Vec<oneshot::Sender<SocketAddr>>>>,
+    waiting: Mutex<HashMap<String, Vec<oneshot::Sender<Listening>>>>,
 }
 
 impl Addresses {
-    async fn ask(&self, session: &Session, user: &str) -> Result<SocketAddr, ConnectError> {
+    async fn ask(&self, session: &Session, user: &str) -> Result<Listening, ConnectError> {
         let (waiter, told) = oneshot::channel();
         {
             let mut waiting = lock(&self.waiting);
@@ -268,11 +274,10 @@ impl Addresses {
     }
 
     /// Message 3.
-    pub(crate) fn told(&self, user: &str, ip: Ipv4Addr, port: u32) {
-        let address = SocketAddr::new(IpAddr::V4(ip), u16::try_from(port).unwrap_or(0));
+    pub(crate) fn told(&self, user: &str, listening: Listening) {
         let waiters = lock(&self.waiting).remove(user).unwrap_or_default();
         for waiter in waiters {
-            let _ = waiter.send(address);
+            let _ = waiter.send(listening);
         }
     }
 

@@ -12,6 +12,7 @@ mod download;
 mod event;
 mod listen;
 mod peers;
+mod reach;
 mod search;
 mod server;
 mod session;

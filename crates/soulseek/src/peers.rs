@@ -1,27 +1,27 @@
 //! Message connections (`P`): which user has which open, sending on them, acting on what comes.
 //!
-//! A user may have several open at once, because both sides dial. Messages go out on the newest;
-//! the older ones are read until the other side closes them or they fall silent, since a message
-//! already under way on them must not be lost. SOULSEEK.md 2.3.
+//! A user may have several open at once, because both sides dial. Messages go out on the newest one that
+//! the other side is known to use; the older ones are read until the other side closes them or they fall
+//! silent, since a message already under way on them must not be lost. SOULSEEK.md 2.3.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::conn::{Frame, read_frame, write_all};
-use crate::connect::{ConnectError, open};
+use crate::conn::{Frame, read_head, write_all};
+use crate::connect::{ConnectError, open_for_messages};
+use crate::reach::{Introduced, hide};
 use crate::session::{Session, lock};
 use crate::shares::Shares;
 use crate::wire::peer::{
     BROWSE_ANSWERS, DIRECTION_UPLOAD, FolderContents, SEARCH_ANSWER, ShareList, UserInfo, Verdict,
     reason,
 };
-use crate::wire::{Channel, ConnectionKind, PeerMessage};
+use crate::wire::{Channel, PeerMessage};
 
 /// A message connection that says nothing for this long is closed.
 const IDLE: Duration = Duration::from_secs(120);
@@ -47,6 +47,8 @@ pub(crate) struct Peers {
 pub(crate) struct Link {
     number: u64,
     outbox: mpsc::Sender<Outgoing>,
+    /// Whether the other side is known to use it, see [`Introduced::certain`].
+    certain: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -106,8 +108,8 @@ async fn link_to(session: &Arc<Session>, user: &str) -> Result<Link, ConnectErro
     let linked = tokio::select! {
         biased;
         link = peers.appears(user) => Ok(link),
-        opened = open(session, user, ConnectionKind::Peer) => match opened {
-            Ok(stream) => adopt(session, user, stream).ok_or(ConnectError::Unreachable),
+        opened = open_for_messages(session, user) => match opened {
+            Ok(introduced) => adopt(session, user, introduced).ok_or(ConnectError::Unreachable),
             Err(error) => Err(error),
         },
     };
@@ -119,10 +121,11 @@ async fn link_to(session: &Arc<Session>, user: &str) -> Result<Link, ConnectErro
 }
 
 /// Takes an introduced connection into use: from now on it is read, and messages may go out on it.
-pub(crate) fn adopt(session: &Arc<Session>, user: &str, stream: TcpStream) -> Option<Link> {
+pub(crate) fn adopt(session: &Arc<Session>, user: &str, introduced: Introduced) -> Option<Link> {
     let (outbox, outgoing) = mpsc::channel(OUTBOX);
     let number = session.peers.next_link.fetch_add(1, Ordering::Relaxed);
-    let link = Link { number, outbox };
+    let Introduced { stream, obfuscated, certain } = introduced;
+    let link = Link { number, outbox, certain: Arc::new(AtomicBool::new(certain)) };
     {
         let mut links = lock(&session.peers.links);
         let open: usize = links.values().map(Vec::len).sum();
@@ -136,8 +139,8 @@ pub(crate) fn adopt(session: &Arc<Session>, user: &str, stream: TcpStream) -> Op
     }
     session.peers.appeared.notify_waiters();
     let (read_half, write_half) = stream.into_split();
-    start_writing(session, user.to_owned(), number, write_half, outgoing);
-    start_reading(session, user.to_owned(), link.clone(), read_half);
+    start_writing(session, user.to_owned(), number, (write_half, obfuscated), outgoing);
+    start_reading(session, user.to_owned(), link.clone(), (read_half, obfuscated));
     Some(link)
 }
 
@@ -145,12 +148,13 @@ fn start_writing(
     session: &Arc<Session>,
     user: String,
     number: u64,
-    mut stream: OwnedWriteHalf,
+    (mut stream, obfuscated): (OwnedWriteHalf, bool),
     mut outgoing: mpsc::Receiver<Outgoing>,
 ) {
     let writing = Arc::clone(session);
     session.spawn(async move {
         while let Some(Outgoing { frame, written }) = outgoing.recv().await {
+            let frame = if obfuscated { hide(&frame) } else { frame };
             if let Err(error) = write_all(&mut stream, &frame).await {
                 tracing::debug!(user, %error, "a message was not written");
                 break;
@@ -161,14 +165,24 @@ fn start_writing(
     });
 }
 
-fn start_reading(session: &Arc<Session>, user: String, link: Link, mut stream: OwnedReadHalf) {
+fn start_reading(
+    session: &Arc<Session>,
+    user: String,
+    link: Link,
+    (mut stream, obfuscated): (OwnedReadHalf, bool),
+) {
     let reading = Arc::clone(session);
     session.spawn(async move {
         let end = loop {
-            let frame = match read_frame(&mut stream, Channel::Peer, IDLE).await {
+            let head = match read_head(&mut stream, Channel::Peer, IDLE, obfuscated).await {
+                Ok(head) => head,
+                Err(end) => break end,
+            };
+            let frame = match head.read_body(&mut stream, Channel::Peer).await {
                 Ok(frame) => frame,
                 Err(end) => break end,
             };
+            link.certain.store(true, Ordering::Relaxed);
             if let Some(message) = understand(&reading, &user, &frame) {
                 act(&reading, &user, &link, message).await;
             }
@@ -298,7 +312,10 @@ async fn reply(link: &Link, message: &PeerMessage) {
 
 impl Peers {
     fn newest(&self, user: &str) -> Option<Link> {
-        lock(&self.links).get(user)?.iter().rev().find(|link| !link.outbox.is_closed()).cloned()
+        let links = lock(&self.links);
+        let open =
+            || links.get(user).into_iter().flatten().rev().filter(|it| !it.outbox.is_closed());
+        open().find(|link| link.certain.load(Ordering::Relaxed)).or_else(|| open().next()).cloned()
     }
 
     async fn appears(&self, user: &str) -> Link {
@@ -333,7 +350,7 @@ impl Peers {
 mod tests {
     use std::path::PathBuf;
 
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::attributes::Attributes;
@@ -350,7 +367,7 @@ mod tests {
     /// A link nobody reads from or writes to, and what would be written.
     fn link(number: u64) -> (Link, mpsc::Receiver<Outgoing>) {
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
-        (Link { number, outbox }, outgoing)
+        (Link { number, outbox, certain: Arc::new(AtomicBool::new(true)) }, outgoing)
     }
 
     /// As many files as one small frame unpacks to.
@@ -423,6 +440,21 @@ mod tests {
         assert!(!look(&wanted).0, "nobody listens any more");
     }
 
+    #[test]
+    fn a_call_returned_too_late_does_not_swallow_messages() {
+        let peers = Peers::default();
+        let (direct, _kept) = link(1);
+        let (returned, _open) = link(2);
+        returned.certain.store(false, Ordering::Relaxed);
+        let numbers = || peers.newest("ada").map(|link| link.number);
+        lock(&peers.links).insert("ada".to_owned(), vec![returned.clone()]);
+        assert_eq!(numbers(), Some(2), "better than none");
+        lock(&peers.links).insert("ada".to_owned(), vec![direct, returned.clone()]);
+        assert_eq!(numbers(), Some(1));
+        returned.certain.store(true, Ordering::Relaxed);
+        assert_eq!(numbers(), Some(2), "the other side spoke on it");
+    }
+
     #[tokio::test]
     async fn turning_a_connection_away_leaves_no_trace_of_it() {
         let (session, _) = offline(Shares::default());
@@ -434,7 +466,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         for user in ["mallory1", "mallory2"] {
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            assert!(adopt(&session, user, stream).is_none());
+            let introduced = Introduced { stream, obfuscated: false, certain: true };
+            assert!(adopt(&session, user, introduced).is_none());
         }
         assert_eq!(lock(&session.peers.links).len(), known);
     }

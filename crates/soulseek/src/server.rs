@@ -3,7 +3,7 @@
 //! Messages are [`crate::wire::server`]; what follows from them happens elsewhere.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::conn::{ReadError, dial, read_frame, write_all};
 use crate::connect::return_call;
 use crate::event::Event;
+use crate::reach::Listening;
 use crate::session::Session;
 use crate::wire::distributed::SEARCH_MARK;
-use crate::wire::server::LoginAnswer;
+use crate::wire::obfuscated;
+use crate::wire::server::{LoginAnswer, Obfuscation};
 use crate::wire::{Channel, DistributedMessage, ServerMessage, ServerRequest};
 
 /// Major version for clients that are neither of the old ones. SOULSEEK.md, decision 4.
@@ -104,10 +106,16 @@ async fn reach(server: &str, local: IpAddr) -> io::Result<TcpStream> {
 }
 
 /// What a client tells the server right after the login. SOULSEEK.md 2.2.
-pub(crate) fn introduction(session: &Session, port: u16) -> Vec<ServerRequest> {
+pub(crate) fn introduction(
+    session: &Session,
+    port: u16,
+    obfuscated_port: Option<u16>,
+) -> Vec<ServerRequest> {
     let user = &session.user;
+    let obfuscation =
+        obfuscated_port.map(|port| Obfuscation { kind: obfuscated::KIND, port: port.into() });
     vec![
-        ServerRequest::SetWaitPort { port: port.into(), obfuscation: None },
+        ServerRequest::SetWaitPort { port: port.into(), obfuscation },
         ServerRequest::SetStatus { status: 2 },
         shared_counts(session),
         ServerRequest::WatchUser { user: user.clone() },
@@ -199,8 +207,9 @@ async fn read(session: &Arc<Session>, mut stream: OwnedReadHalf) -> Loss {
 
 async fn act(session: &Arc<Session>, message: ServerMessage) {
     match message {
-        ServerMessage::PeerAddress { user, ip, port, .. } => {
-            session.addresses.told(&user, ip, port);
+        ServerMessage::PeerAddress { user, ip, port, obfuscation, obfuscated_port } => {
+            let told = Listening::new(ip, port, obfuscation, obfuscated_port.into());
+            session.addresses.told(&user, told);
         }
         ServerMessage::WatchedUser { user, exists, state } => {
             if !exists || state.is_some_and(|state| state.status == OFFLINE) {
@@ -213,9 +222,18 @@ async fn act(session: &Arc<Session>, message: ServerMessage) {
                 session.downloads.offline(&user);
             }
         }
-        ServerMessage::ConnectToPeer { user, kind, ip, port, token, .. } => {
-            let address = SocketAddr::new(ip.into(), u16::try_from(port).unwrap_or(0));
-            return_call(session, user, kind, address, token);
+        ServerMessage::ConnectToPeer {
+            user,
+            kind,
+            ip,
+            port,
+            token,
+            obfuscation,
+            obfuscated_port,
+            ..
+        } => {
+            let told = Listening::new(ip, port, obfuscation, obfuscated_port);
+            return_call(session, user, kind, told, token);
         }
         ServerMessage::CantConnectToPeer { token } => session.invitations.declined(token),
         ServerMessage::FileSearch { user, token, query } => {

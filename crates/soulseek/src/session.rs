@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) description: String,
     /// Where outgoing connections come from.
     pub(crate) local: IpAddr,
+    /// Whether we take obfuscated connections, and so make them.
+    pub(crate) obfuscates: bool,
     pub(crate) tokens: Tokens,
     pub(crate) events: EventSender,
     pub(crate) shares: RwLock<Shares>,
@@ -65,6 +67,7 @@ pub(crate) struct Founding {
     pub(crate) user: String,
     pub(crate) description: String,
     pub(crate) local: IpAddr,
+    pub(crate) obfuscates: bool,
     pub(crate) shares: Shares,
     pub(crate) uploads: Uploads,
     pub(crate) events: EventSender,
@@ -77,6 +80,7 @@ impl Session {
             user: founding.user,
             description: founding.description,
             local: founding.local,
+            obfuscates: founding.obfuscates,
             tokens: Tokens::new(),
             events: founding.events,
             shares: RwLock::new(founding.shares),
@@ -163,6 +167,7 @@ pub(crate) fn offline(shares: Shares) -> (Arc<Session>, mpsc::Receiver<Vec<u8>>)
         user: "bo".to_owned(),
         description: String::new(),
         local: IpAddr::from([127, 0, 0, 1]),
+        obfuscates: false,
         shares,
         uploads: Uploads::new(1, None, 0),
         events: crate::event::channel().0,

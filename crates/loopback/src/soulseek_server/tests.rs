@@ -1,5 +1,6 @@
 //! Clients meet each other on the loopback server: real sockets, one 127.x address per user.
 
+mod obfuscated;
 mod real_clients;
 mod strangers;
 
@@ -43,6 +44,7 @@ fn config(server: &SoulseekServer, user: &str, last: u8) -> ClientConfig {
         password: format!("{user}'s secret"),
         listen: address(last),
         advertised_port: None,
+        obfuscated_port: None,
         upload_slots: 2,
         upload_bytes_per_s: None,
         known_upload_speed: 0,
@@ -202,6 +204,7 @@ async fn every_refusal_of_a_server_has_its_own_error() {
             password: "secret".to_owned(),
             listen: address(2),
             advertised_port: None,
+            obfuscated_port: None,
             upload_slots: 1,
             upload_bytes_per_s: None,
             known_upload_speed: 0,

@@ -223,6 +223,7 @@ async fn log_in(server: &SoulseekServer, last: u8) -> (Client, EventReceiver) {
         password: "secret".into(),
         listen: SocketAddr::from(([127, 0, 8, last], 0)),
         advertised_port: None,
+        obfuscated_port: None,
         upload_slots: 0,
         upload_bytes_per_s: None,
         known_upload_speed: 0,

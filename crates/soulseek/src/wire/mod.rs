@@ -9,6 +9,7 @@ pub mod file;
 pub mod frame;
 mod inflate;
 pub mod init;
+pub mod obfuscated;
 pub mod pack;
 pub mod peer;
 #[cfg(test)]

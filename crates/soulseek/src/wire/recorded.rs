@@ -139,7 +139,7 @@ fn recorded() -> Vec<Recorded> {
 }
 
 /// Bytes from two hex digits each.
-fn unhex(text: &str) -> Vec<u8> {
+pub(super) fn unhex(text: &str) -> Vec<u8> {
     let digits = text.as_bytes().chunks(2);
     digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }

@@ -59,6 +59,11 @@ async fn we_download_from_aioslsk_behind_a_dead_port() {
 }
 
 #[tokio::test]
+async fn we_download_from_aioslsk_on_obfuscated_ports() {
+    download_with(AIOSLSK, obfuscating(), &["--obfuscated", &free_port().to_string()]).await;
+}
+
+#[tokio::test]
 async fn we_download_from_nicotine() {
     download_from(NICOTINE, None).await;
 }
@@ -68,7 +73,17 @@ async fn we_download_from_nicotine_behind_a_dead_port() {
     download_from(NICOTINE, Some(DEAD_PORT)).await;
 }
 
+/// Reached on the obfuscated port or not at all.
+fn obfuscating() -> impl Fn(ClientConfig) -> ClientConfig {
+    let (advertised_port, obfuscated_port) = (Some(DEAD_PORT), Some(0));
+    move |config| ClientConfig { advertised_port, obfuscated_port, ..config }
+}
+
 async fn download_from(script: &str, advertised_port: Option<u16>) {
+    download_with(script, |config| ClientConfig { advertised_port, ..config }, &[]).await;
+}
+
+async fn download_with(script: &str, ours: impl Fn(ClientConfig) -> ClientConfig, theirs: &[&str]) {
     let server = server().await;
     let shared = tempfile::tempdir().unwrap();
     let album = shared.path().join("Loveless");
@@ -78,12 +93,12 @@ async fn download_from(script: &str, advertised_port: Option<u16>) {
         std::fs::write(album.join(name), content(size)).unwrap();
     }
     let folder = shared.path().to_str().unwrap();
-    let mut real = peer(script, "share", &server, &["--dir", folder]);
+    let mut real = peer(script, "share", &server, &[&["--dir", folder], theirs].concat());
     let mut lines = BufReader::new(real.stdout.take().unwrap()).lines();
     let ready = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap();
     assert_eq!(ready.as_deref(), Some("READY"));
 
-    let ours = ClientConfig { advertised_port, ..config(&server, "ada", 2) };
+    let ours = ours(config(&server, "ada", 2));
     let (ada, _events) = Client::login(ours, Shares::default()).await.unwrap();
     let mut search = ada.search("loveless soon").await.unwrap();
     let answer = timeout(LIMIT, search.next()).await.unwrap().unwrap();
@@ -112,6 +127,12 @@ async fn aioslsk_downloads_from_us_behind_a_dead_port() {
 }
 
 #[tokio::test]
+async fn aioslsk_downloads_from_us_on_obfuscated_ports() {
+    let theirs = ["--obfuscated", &free_port().to_string()];
+    real_client_downloads_with(AIOSLSK, obfuscating(), &theirs).await;
+}
+
+#[tokio::test]
 async fn nicotine_downloads_from_us() {
     real_client_downloads(NICOTINE, None).await;
 }
@@ -122,14 +143,23 @@ async fn nicotine_downloads_from_us_behind_a_dead_port() {
 }
 
 async fn real_client_downloads(script: &str, advertised_port: Option<u16>) {
+    let ours = |config| ClientConfig { advertised_port, ..config };
+    real_client_downloads_with(script, ours, &[]).await;
+}
+
+async fn real_client_downloads_with(
+    script: &str,
+    ours: impl Fn(ClientConfig) -> ClientConfig,
+    theirs: &[&str],
+) {
     let server = server().await;
     let folder = Folder::new().with(SONG, SIZE).with(EMPTY, 0).with(ONE, 1);
-    let ours = ClientConfig { advertised_port, ..config(&server, "ada", 2) };
+    let ours = ours(config(&server, "ada", 2));
     let (_ada, mut uploads) = Client::login(ours, folder.shares()).await.unwrap();
     let out = tempfile::tempdir().unwrap();
     let folder_out = out.path().to_str().unwrap();
     let rest = ["--query", "loveless valentine", "--count", "3", "--from", "ada"];
-    let rest = [&rest[..], &["--out", folder_out]].concat();
+    let rest = [&rest[..], &["--out", folder_out], theirs].concat();
     let mut real = peer(script, "fetch", &server, &rest);
     let mut lines = BufReader::new(real.stdout.take().unwrap()).lines();
     let mut done = 0;
