@@ -2,6 +2,7 @@
 
 mod real_clients;
 mod strangers;
+mod tree;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

@@ -5,10 +5,13 @@
 //! task each: they tell this one what they hear, and write what it gives them. Open the files in the
 //! order below.
 
+mod tree;
+
 mod allowance;
+mod heard;
+mod neighbours;
 mod place;
 mod recent;
-mod tree;
 
 mod link;
 
@@ -26,7 +29,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::connect::open;
 use crate::session::{Session, SessionEnded};
 use crate::wire::server::ParentCandidate;
-use crate::wire::{ConnectionKind, DistributedMessage, ServerRequest};
+use crate::wire::{ConnectionKind, ServerRequest};
 use link::Link;
 use tree::{Action, Tree};
 
@@ -34,14 +37,6 @@ use tree::{Action, Tree};
 const NEWS: usize = 256;
 /// How often patience is looked at.
 const TICK: Duration = Duration::from_secs(5);
-/// Code of a search, also inside message 93. See [`DistributedMessage::Search`].
-const SEARCH: u8 = 3;
-/// Code of a message 93 that should have been unpacked by the root.
-const EMBEDDED: u8 = 93;
-/// Longest search that is passed on, in bytes of its body: a name and the longest query servers take
-/// are a third of it, and hundreds may wait for each child.
-const LONGEST_SEARCH: usize = 1 << 10;
-
 /// Tells one connection from all others of a session.
 type LinkId = u64;
 
@@ -135,7 +130,7 @@ impl Network {
             News::PossibleParents(candidates) => {
                 tree.possible_parents(candidates.into_iter().map(|candidate| candidate.user))
             }
-            News::Embedded { code, body } => match search(code, &body) {
+            News::Embedded { code, body } => match heard::search(code, &body) {
                 Some(search) => tree.embedded(search, now),
                 None => Vec::new(),
             },
@@ -149,13 +144,9 @@ impl Network {
                 self.tree.candidate_connected(link, &user, now)
             }
             News::CandidateUnreachable { user } => tree.candidate_unreachable(&user),
-            News::Heard { link, code, body } => match understand(code, body) {
-                Ok(heard) => tree.heard(link, heard, now),
-                Err(error) => {
-                    tracing::debug!(code, %error, "unreadable on a distributed connection");
-                    tree.heard(link, tree::Heard::Other, now)
-                }
-            },
+            News::Heard { link, code, body } => {
+                tree.heard(link, heard::understand(code, &body), now)
+            }
             News::Closed { link } => {
                 self.links.remove(&link);
                 tree.closed(link)
@@ -208,45 +199,6 @@ impl Network {
             };
             let _ = dialling.distributed.send(news).await;
         });
-    }
-}
-
-/// Reads a frame of a distributed connection.
-fn understand(code: u32, body: Vec<u8>) -> Result<tree::Heard, crate::wire::DecodeError> {
-    // Some roots pass message 93 on as it came, its code one or four bytes wide.
-    if code == u32::from(EMBEDDED) {
-        let rest = body.strip_prefix(&[0; 3]).unwrap_or(&body);
-        return Ok(match rest.split_first().and_then(|(&code, body)| search(code, body)) {
-            Some(search) => tree::Heard::Search(search),
-            None => tree::Heard::Other,
-        });
-    }
-    if code == u32::from(SEARCH) {
-        return Ok(search(SEARCH, &body).map_or(tree::Heard::Other, tree::Heard::Search));
-    }
-    Ok(match DistributedMessage::decode(code, &body)? {
-        DistributedMessage::BranchLevel { level } => tree::Heard::Level(level),
-        DistributedMessage::BranchRoot { user } => tree::Heard::Root(user),
-        _ => tree::Heard::Other,
-    })
-}
-
-/// A search, with the very bytes to pass on: what follows the known fields belongs to it.
-fn search(code: u8, body: &[u8]) -> Option<tree::Search> {
-    if code != SEARCH || body.len() > LONGEST_SEARCH {
-        tracing::debug!(code, bytes = body.len(), "no search that anybody honest sends");
-        return None;
-    }
-    match DistributedMessage::decode(code.into(), body) {
-        Ok(DistributedMessage::Search { user, token, query, .. }) => {
-            let frame = DistributedMessage::Unknown { code: code.into(), body: body.to_vec() };
-            Some(tree::Search { user, token, query, frame: frame.encode().into() })
-        }
-        Ok(_) => None,
-        Err(error) => {
-            tracing::debug!(%error, "an unreadable search");
-            None
-        }
     }
 }
 

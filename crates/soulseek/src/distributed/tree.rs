@@ -6,13 +6,15 @@
 //!                    └── nothing in time, a loop, another is first ──▶ closed
 //! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::LinkId;
 use super::allowance::Allowance;
-use super::place::{BadPlace, Place, Told};
+use super::heard::{Heard, Search};
+use super::neighbours::{Neighbour, Neighbours, Side};
+use super::place::{BadPlace, Place};
 use super::recent::Recent;
 use crate::wire::{DistributedMessage, ServerRequest};
 
@@ -53,35 +55,13 @@ pub(super) enum Action {
     },
 }
 
-/// What was heard on a connection.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Heard {
-    /// Message 4.
-    Level(i32),
-    /// Message 5.
-    Root(String),
-    Search(Search),
-    /// A ping, the depth of a child, or nothing that can be understood.
-    Other,
-}
-
-/// A search on its way through the tree.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Search {
-    pub(super) user: String,
-    pub(super) token: u32,
-    pub(super) query: String,
-    /// As it came, length and code included.
-    pub(super) frame: Arc<[u8]>,
-}
-
 /// Our place and everybody next to us.
 #[derive(Debug)]
 pub(super) struct Tree {
     own: String,
     allowance: Allowance,
     dialling: HashSet<String>,
-    links: HashMap<LinkId, Neighbour>,
+    neighbours: Neighbours,
     parent: Option<LinkId>,
     /// The server sends searches: without a parent we are a root.
     fed_by_server: bool,
@@ -91,31 +71,13 @@ pub(super) struct Tree {
     recent: Recent,
 }
 
-#[derive(Debug)]
-struct Neighbour {
-    user: String,
-    side: Side,
-    since: Instant,
-    chatter: u32,
-}
-
-#[derive(Debug)]
-enum Side {
-    /// A candidate, or the parent.
-    Above {
-        told: Told,
-        searched: bool,
-    },
-    Child,
-}
-
 impl Tree {
     pub(super) fn new(own: &str) -> Tree {
         Tree {
             own: own.to_owned(),
             allowance: Allowance::default(),
             dialling: HashSet::new(),
-            links: HashMap::new(),
+            neighbours: Neighbours::default(),
             parent: None,
             fed_by_server: false,
             announced: Place::root(own),
@@ -161,11 +123,11 @@ impl Tree {
             return actions;
         }
         for user in users.into_iter().take(CANDIDATES) {
-            let busy = self.dialling.len() + self.candidates();
+            let busy = self.dialling.len() + self.neighbours.candidates();
             // Whoever is below us is not dialled: we would go round in a circle.
             if busy < CANDIDATES
                 && user != self.own
-                && self.links_with(&user) == 0
+                && self.neighbours.links_with(&user) == 0
                 && self.dialling.insert(user.clone())
             {
                 actions.push(Action::Dial { user });
@@ -186,16 +148,16 @@ impl Tree {
         now: Instant,
     ) -> Vec<Action> {
         self.dialling.remove(user);
-        let side = Side::Above { told: Told::default(), searched: false };
+        let side = Side::above();
         let unwanted = self.parent.is_some()
             || user == self.own
-            || self.is_child(user)
-            || self.links_with(user) >= LINKS_PER_USER
-            || self.candidates() >= CANDIDATES * LINKS_PER_USER;
+            || self.neighbours.is_child(user)
+            || self.neighbours.links_with(user) >= LINKS_PER_USER
+            || self.neighbours.candidates() >= CANDIDATES * LINKS_PER_USER;
         if unwanted {
             return vec![Action::Close(link)];
         }
-        self.links.insert(link, Neighbour::new(user, side, now));
+        self.neighbours.insert(link, Neighbour::new(user, side, now));
         Vec::new()
     }
 
@@ -205,15 +167,15 @@ impl Tree {
         user: &str,
         now: Instant,
     ) -> Vec<Action> {
-        let known = self.is_child(user);
-        let with = self.links_with(user);
+        let known = self.neighbours.is_child(user);
+        let with = self.neighbours.links_with(user);
         let fed = self.parent.is_some() || self.fed_by_server;
         let room = if known { with < LINKS_PER_USER } else { self.has_room() };
         // Candidates and the parent have links, too, and cannot be below us at the same time.
         if !fed || !room || user == self.own || (!known && with > 0) {
             return vec![Action::Close(link)];
         }
-        self.links.insert(link, Neighbour::new(user, Side::Child, now));
+        self.neighbours.insert(link, Neighbour::new(user, Side::Child, now));
         let mut actions: Vec<_> =
             frames(&self.announced).map(|frame| Action::Send { to: vec![link], frame }).into();
         actions.extend(self.accepts());
@@ -221,7 +183,7 @@ impl Tree {
     }
 
     pub(super) fn heard(&mut self, link: LinkId, heard: Heard, now: Instant) -> Vec<Action> {
-        let Some(neighbour) = self.links.get_mut(&link) else { return Vec::new() };
+        let Some(neighbour) = self.neighbours.get_mut(link) else { return Vec::new() };
         if !matches!(heard, Heard::Search(_)) {
             neighbour.chatter += 1;
             if neighbour.chatter > CHATTER {
@@ -241,7 +203,7 @@ impl Tree {
 
     fn heard_from_above(&mut self, link: LinkId, heard: Heard, now: Instant) -> Vec<Action> {
         let Some(Neighbour { user, side: Side::Above { told, searched }, .. }) =
-            self.links.get_mut(&link)
+            self.neighbours.get_mut(link)
         else {
             return Vec::new();
         };
@@ -273,14 +235,14 @@ impl Tree {
 
     /// A user who speaks has chosen among two connections, and the other one is closed.
     fn close_twins(&mut self, link: LinkId) -> Vec<Action> {
-        let Some(user) = self.links.get(&link).map(|neighbour| neighbour.user.clone()) else {
+        let Some(user) = self.neighbours.get(link).map(|neighbour| neighbour.user.clone()) else {
             return Vec::new();
         };
         self.close_all(|id, neighbour| id != link && neighbour.user == user)
     }
 
     fn adopt_when_ready(&mut self, link: LinkId) -> Vec<Action> {
-        let ready = self.links.get(&link).is_some_and(|neighbour| match &neighbour.side {
+        let ready = self.neighbours.get(link).is_some_and(|neighbour| match &neighbour.side {
             Side::Above { told, searched } => *searched && told.place().is_some(),
             Side::Child => false,
         });
@@ -311,7 +273,7 @@ impl Tree {
             return Vec::new();
         }
         let mut actions = Vec::new();
-        let to = self.children();
+        let to = self.neighbours.children();
         if !to.is_empty() {
             actions.push(Action::Send { to, frame });
         }
@@ -322,7 +284,7 @@ impl Tree {
     /// The connection ended by itself, or could not be written to.
     pub(super) fn closed(&mut self, link: LinkId) -> Vec<Action> {
         let mut actions = Vec::new();
-        if self.links.remove(&link).is_none() {
+        if self.neighbours.remove(link).is_none() {
             return actions;
         }
         if self.parent == Some(link) {
@@ -349,10 +311,10 @@ impl Tree {
 
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant) -> Vec<Action> {
-        for neighbour in self.links.values_mut() {
+        for neighbour in self.neighbours.values_mut() {
             neighbour.chatter = 0;
         }
-        let (parent, newest) = (self.parent, self.children());
+        let (parent, newest) = (self.parent, self.neighbours.children());
         self.close_all(|id, neighbour| {
             let patience = match &neighbour.side {
                 _ if parent == Some(id) => return false,
@@ -371,15 +333,8 @@ impl Tree {
         actions
     }
 
-    /// For those that are not the parent.
     fn close_all(&mut self, which: impl Fn(LinkId, &Neighbour) -> bool) -> Vec<Action> {
-        let mut closed: Vec<_> = self
-            .links
-            .extract_if(|id, neighbour| which(*id, neighbour))
-            .map(|(id, _)| id)
-            .collect();
-        closed.sort_unstable();
-        closed.into_iter().map(Action::Close).collect()
+        self.neighbours.remove_all(which).into_iter().map(Action::Close).collect()
     }
 
     /// Tells server and children our place if it is another than before.
@@ -399,8 +354,7 @@ impl Tree {
             Action::TellServer(ServerRequest::BranchRoot { user: root }),
         ];
         // The older connection with a child, too: it may be the one that stays.
-        let mut to: Vec<_> = self.below().map(|(id, _)| id).collect();
-        to.sort_unstable();
+        let to = self.neighbours.below();
         if !to.is_empty() {
             actions.extend(
                 frames(&self.announced).map(|frame| Action::Send { to: to.clone(), frame }),
@@ -410,7 +364,7 @@ impl Tree {
     }
 
     fn place(&self) -> Place {
-        let above = self.parent.and_then(|parent| match &self.links.get(&parent)?.side {
+        let above = self.parent.and_then(|parent| match &self.neighbours.get(parent)?.side {
             Side::Above { told, .. } => told.place(),
             Side::Child => None,
         });
@@ -428,46 +382,7 @@ impl Tree {
     }
 
     fn has_room(&self) -> bool {
-        self.children().len() < self.allowance.children()
-    }
-
-    /// The connection that each child gets its searches on, which is the newest with it.
-    fn children(&self) -> Vec<LinkId> {
-        let mut newest = HashMap::new();
-        for (id, neighbour) in self.below() {
-            let link = newest.entry(neighbour.user.as_str()).or_insert(id);
-            *link = id.max(*link);
-        }
-        let mut links: Vec<_> = newest.into_values().collect();
-        links.sort_unstable();
-        links
-    }
-
-    fn below(&self) -> impl Iterator<Item = (LinkId, &Neighbour)> {
-        let below = self.links.iter().filter(|(_, neighbour)| !neighbour.is_above());
-        below.map(|(&id, neighbour)| (id, neighbour))
-    }
-
-    fn is_child(&self, user: &str) -> bool {
-        self.below().any(|(_, neighbour)| neighbour.user == user)
-    }
-
-    fn links_with(&self, user: &str) -> usize {
-        self.links.values().filter(|neighbour| neighbour.user == user).count()
-    }
-
-    fn candidates(&self) -> usize {
-        self.links.values().filter(|neighbour| neighbour.is_above()).count()
-    }
-}
-
-impl Neighbour {
-    fn new(user: &str, side: Side, since: Instant) -> Neighbour {
-        Neighbour { user: user.to_owned(), side, since, chatter: 0 }
-    }
-
-    fn is_above(&self) -> bool {
-        matches!(self.side, Side::Above { .. })
+        self.neighbours.children().len() < self.allowance.children()
     }
 }
 

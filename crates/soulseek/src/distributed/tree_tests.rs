@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::heard::{Heard, Search};
 use super::tree::*;
 use crate::wire::{DistributedMessage, ServerRequest};
 
