@@ -1,13 +1,14 @@
 //! A Soulseek server for one machine: lets clients find each other on loopback addresses.
 //!
-//! It keeps accounts and who is online, relays what servers relay, and hands every search to
-//! every other client as a branch root. There are no rooms, no chat and no distributed tree.
+//! It keeps accounts and who is online, relays what servers relay, offers parents to those without
+//! one, and hands every search to the roots. There are no rooms and no chat.
 //! Messages are `soulseek::wire::server`; facts are in `SOULSEEK.md`.
 
 mod online;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +22,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::interval;
+
+pub use tree::Branch;
 
 use online::World;
 
@@ -30,6 +34,8 @@ const LOGIN_PATIENCE: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(900);
 /// Time for a client that was thrown out to read why and leave.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How often those without a parent are offered one.
+const OFFERS_EVERY: Duration = Duration::from_secs(1);
 /// Messages that may wait to be written to one client.
 const OUTBOX: usize = 1_024;
 
@@ -37,6 +43,7 @@ const OUTBOX: usize = 1_024;
 #[derive(Debug)]
 pub struct SoulseekServer {
     address: SocketAddr,
+    world: Arc<World>,
     accepting: JoinHandle<()>,
 }
 
@@ -45,13 +52,35 @@ impl SoulseekServer {
     pub async fn bind(address: SocketAddr) -> io::Result<SoulseekServer> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let accepting = tokio::spawn(accept(listener));
-        Ok(SoulseekServer { address, accepting })
+        let world = Arc::new(World::default());
+        let accepting = tokio::spawn(accept(Arc::clone(&world), listener));
+        Ok(SoulseekServer { address, world, accepting })
     }
 
     /// Where clients connect.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where everybody who is online stands in the distributed network, by user.
+    pub fn branches(&self) -> Vec<Branch> {
+        let state = self.world.state();
+        let mut branches: Vec<_> =
+            state.online.values().map(|online| online.branch.clone()).collect();
+        branches.sort_by(|one, other| one.user.cmp(&other.user));
+        branches
+    }
+
+    /// Sends message 130 to everybody: the distributed network starts over.
+    pub fn reset_distributed(&self) {
+        for online in self.world.state().online.values() {
+            online.send(ServerMessage::ResetDistributed {});
+        }
+    }
+
+    /// Who broke which rule of the distributed network, in words.
+    pub fn violations(&self) -> Vec<String> {
+        self.world.state().violations.clone()
     }
 }
 
@@ -62,11 +91,18 @@ impl Drop for SoulseekServer {
     }
 }
 
-async fn accept(listener: TcpListener) {
-    let world = Arc::new(World::default());
+async fn accept(world: Arc<World>, listener: TcpListener) {
     let mut connections = JoinSet::new();
+    let mut offers = interval(OFFERS_EVERY);
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = offers.tick() => {
+                tree::offer_parents(&world.state());
+                continue;
+            }
+        };
+        match accepted {
             Ok((stream, from)) => {
                 connections.spawn(serve(Arc::clone(&world), stream, from));
             }

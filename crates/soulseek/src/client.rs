@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+use crate::distributed;
 use crate::download::Download;
 use crate::event::{self, EventReceiver};
 use crate::search::{LONGEST_QUERY, Search};
@@ -175,6 +176,7 @@ impl Client {
 
         let (to_server, requests) = mpsc::channel(TO_SERVER);
         let (events, receiver) = event::channel();
+        let (distributed, news) = distributed::channel();
         let session = Session::new(Founding {
             user: config.user,
             description: config.description,
@@ -187,6 +189,7 @@ impl Client {
                 config.known_upload_speed,
             ),
             events,
+            distributed,
             to_server,
         });
         let client = Client { hold: Arc::new(Hold { session: Arc::clone(&session), listen_addr }) };
@@ -200,6 +203,8 @@ impl Client {
         for request in server::introduction(&session, port, obfuscated_port) {
             session.tell_server(request).await.map_err(|_| LoginError::Closed)?;
         }
+        // What it tells the server is to come after the introduction.
+        distributed::start(&session, news);
         Ok((client, receiver))
     }
 

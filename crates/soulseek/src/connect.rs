@@ -4,8 +4,8 @@
 //! we ── 3 GetPeerAddress ──▶ server ──▶ dial them ─────────────┐
 //! we ── 18 ConnectToPeer ──▶ server ──▶ they dial us, token ───┴─▶ first one is used
 //! ```
-//! What a connection is used for is decided by [`crate::peers`], [`crate::download`] and
-//! [`crate::upload`]. SOULSEEK.md 2.3.
+//! What a connection is used for is decided by [`crate::peers`], [`crate::download`],
+//! [`crate::upload`] and [`crate::distributed`]. SOULSEEK.md 2.3.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::distributed::News;
 use crate::reach::{Introduced, Listening, call};
 use crate::session::{Session, SessionEnded, lock};
 use crate::wire::{ConnectionKind, PeerInit, ServerRequest};
@@ -108,8 +109,8 @@ impl Drop for Invited<'_> {
     fn drop(&mut self) {
         // Their call may have come in the very moment another way won; it is put to use as well.
         self.waiting.close();
-        if let (Ok(Some(stream)), ConnectionKind::Peer) = (self.waiting.try_recv(), self.kind) {
-            arrived(self.session, self.user, self.kind, stream);
+        if let Ok(Some(stream)) = self.waiting.try_recv() {
+            called_late(self.session, self.user, self.kind, stream);
         }
     }
 }
@@ -138,10 +139,9 @@ pub(crate) fn return_call(
     token: u32,
 ) {
     let refusal = ServerRequest::CantConnectToPeer { token, user: user.clone() };
-    // Children of the distributed network are not taken, so their calls are not returned.
     let permit = match Arc::clone(&session.return_calls).try_acquire_owned() {
-        Ok(permit) if kind != ConnectionKind::Distributed => permit,
-        _ => return session.mention_to_server(refusal),
+        Ok(permit) => permit,
+        Err(_) => return session.mention_to_server(refusal),
     };
     let calling = Arc::clone(session);
     session.spawn(async move {
@@ -165,7 +165,26 @@ pub(crate) fn arrived(
             crate::peers::adopt(session, user, introduced);
         }
         ConnectionKind::File => crate::download::file_arrived(session, user, introduced.stream),
-        ConnectionKind::Distributed => {}
+        ConnectionKind::Distributed => {
+            let user = user.to_owned();
+            let stream = introduced.stream;
+            crate::distributed::arrived(session, News::ChildArrived { user, stream });
+        }
+    }
+}
+
+/// Puts a connection to use that we asked for and that another way has beaten. The other side may
+/// already have spoken on it.
+fn called_late(session: &Arc<Session>, user: &str, kind: ConnectionKind, late: Introduced) {
+    match kind {
+        ConnectionKind::Peer => arrived(session, user, kind, late),
+        // The faster one carries the file and this one never spoke.
+        ConnectionKind::File => {}
+        ConnectionKind::Distributed => {
+            let user = user.to_owned();
+            let stream = late.stream;
+            crate::distributed::arrived(session, News::CandidateArrived { user, stream });
+        }
     }
 }
 
@@ -230,10 +249,8 @@ impl Invitations {
             Some(waiter) => waiter.send(Some(caller)).err().flatten(),
             None => Some(caller),
         };
-        // The other side may already have spoken on the slower connection, so it is kept. For a
-        // file there is nothing to keep: the faster one carries it and this one never spoke.
-        if let (Some(stream), ConnectionKind::Peer) = (late, kind) {
-            arrived(session, &user, kind, stream);
+        if let Some(stream) = late {
+            called_late(session, &user, kind, stream);
         }
     }
 

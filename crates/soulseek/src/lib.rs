@@ -8,6 +8,7 @@ mod attributes;
 mod client;
 pub mod conn;
 mod connect;
+mod distributed;
 mod download;
 mod event;
 mod listen;

@@ -16,13 +16,13 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::conn::{ReadError, dial, read_frame, write_all};
 use crate::connect::return_call;
+use crate::distributed::News;
 use crate::event::Event;
 use crate::reach::Listening;
 use crate::session::Session;
-use crate::wire::distributed::SEARCH_MARK;
 use crate::wire::obfuscated;
 use crate::wire::server::{LoginAnswer, Obfuscation};
-use crate::wire::{Channel, DistributedMessage, ServerMessage, ServerRequest};
+use crate::wire::{Channel, ServerMessage, ServerRequest};
 
 /// Major version for clients that are neither of the old ones. SOULSEEK.md, decision 4.
 const MAJOR_VERSION: u32 = 177;
@@ -122,7 +122,8 @@ pub(crate) fn introduction(
         ServerRequest::HaveNoParent { without: true },
         ServerRequest::BranchLevel { level: 0 },
         ServerRequest::BranchRoot { user: user.clone() },
-        // Without a parent there is nothing to pass on to children yet.
+        // Without a parent there is nothing to pass on to children yet. The rest is said by
+        // `crate::distributed`.
         ServerRequest::AcceptChildren { accept: false },
         ServerRequest::EnableRoomInvitations { enable: false },
     ]
@@ -212,6 +213,9 @@ async fn act(session: &Arc<Session>, message: ServerMessage) {
             session.addresses.told(&user, told);
         }
         ServerMessage::WatchedUser { user, exists, state } => {
+            if let Some(state) = &state {
+                own_speed(session, &user, state.stats.speed).await;
+            }
             if !exists || state.is_some_and(|state| state.status == OFFLINE) {
                 session.downloads.offline(&user);
             }
@@ -240,13 +244,7 @@ async fn act(session: &Arc<Session>, message: ServerMessage) {
             crate::search::answer(session, user, token, query);
         }
         ServerMessage::EmbeddedMessage { code, body } => {
-            match DistributedMessage::decode(code.into(), &body.0) {
-                Ok(DistributedMessage::Search { mark: SEARCH_MARK, user, token, query }) => {
-                    crate::search::answer(session, user, token, query);
-                }
-                Ok(other) => tracing::debug!(?other, "an embedded message that is no search"),
-                Err(error) => tracing::debug!(%error, "an unreadable embedded message"),
-            }
+            tell_tree(session, News::Embedded { code, body: body.0 }).await;
         }
         ServerMessage::PrivilegedUsers { users } => session.uploads.privileged_are(users),
         ServerMessage::ExcludedPhrases { phrases } => session.answering.exclude(phrases),
@@ -257,17 +255,20 @@ async fn act(session: &Arc<Session>, message: ServerMessage) {
         ServerMessage::WishlistInterval { seconds } => {
             session.events.mention(Event::WishlistInterval { seconds });
         }
-        ServerMessage::ResetDistributed {} => {
-            let _ = session.tell_server(ServerRequest::HaveNoParent { without: true }).await;
+        ServerMessage::ResetDistributed {} => tell_tree(session, News::Reset).await,
+        ServerMessage::ParentMinSpeed { speed } => {
+            tell_tree(session, News::MinSpeed(speed)).await;
         }
-        // The distributed network is only listened to through message 93 so far.
-        ServerMessage::ParentMinSpeed { .. }
-        | ServerMessage::ParentSpeedRatio { .. }
-        | ServerMessage::PossibleParents { .. } => {}
+        ServerMessage::ParentSpeedRatio { ratio } => {
+            tell_tree(session, News::SpeedRatio(ratio)).await;
+        }
+        ServerMessage::PossibleParents { candidates } => {
+            tell_tree(session, News::PossibleParents(candidates)).await;
+        }
+        ServerMessage::UserStats { user, stats } => own_speed(session, &user, stats.speed).await,
         // What nobody here asks for.
         ServerMessage::Login { .. }
         | ServerMessage::Ping {}
-        | ServerMessage::UserStats { .. }
         | ServerMessage::Relogged {}
         | ServerMessage::RoomList { .. }
         | ServerMessage::CheckPrivileges { .. }
@@ -305,6 +306,18 @@ async fn act(session: &Arc<Session>, message: ServerMessage) {
         | ServerMessage::CannotCreateRoom { .. }
         | ServerMessage::Unknown { .. } => {}
     }
+}
+
+/// The server told a user's speed; ours decides how many children we may have.
+async fn own_speed(session: &Session, user: &str, bytes_per_s: u32) {
+    if user == session.user {
+        tell_tree(session, News::OwnSpeed(bytes_per_s)).await;
+    }
+}
+
+async fn tell_tree(session: &Session, news: News) {
+    // Nobody hears it only once the session is over.
+    let _ = session.distributed.send(news).await;
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::connect::{Addresses, Invitations};
+use crate::distributed::NewsSender;
 use crate::download::Downloads;
 use crate::event::EventSender;
 use crate::peers::Peers;
@@ -53,6 +54,8 @@ pub(crate) struct Session {
     pub(crate) return_calls: Arc<Semaphore>,
     pub(crate) file_greetings: Arc<Semaphore>,
     pub(crate) browsings: Semaphore,
+    /// To the task that keeps our place in the search network.
+    pub(crate) distributed: NewsSender,
     to_server: mpsc::Sender<Vec<u8>>,
     tasks: Mutex<JoinSet<()>>,
     ended: AtomicBool,
@@ -71,6 +74,7 @@ pub(crate) struct Founding {
     pub(crate) shares: Shares,
     pub(crate) uploads: Uploads,
     pub(crate) events: EventSender,
+    pub(crate) distributed: NewsSender,
     pub(crate) to_server: mpsc::Sender<Vec<u8>>,
 }
 
@@ -95,6 +99,7 @@ impl Session {
             return_calls: Arc::new(Semaphore::new(RETURN_CALLS)),
             file_greetings: Arc::new(Semaphore::new(FILE_GREETINGS)),
             browsings: Semaphore::new(BROWSINGS),
+            distributed: founding.distributed,
             to_server: founding.to_server,
             tasks: Mutex::new(JoinSet::new()),
             ended: AtomicBool::new(false),
@@ -171,6 +176,7 @@ pub(crate) fn offline(shares: Shares) -> (Arc<Session>, mpsc::Receiver<Vec<u8>>)
         shares,
         uploads: Uploads::new(1, None, 0),
         events: crate::event::channel().0,
+        distributed: crate::distributed::channel().0,
         to_server,
     });
     (session, requests)

@@ -363,6 +363,7 @@ fn report_speed(session: &Session, sent_bytes: u64, took: Duration) {
     let average = if known == 0 { speed } else { known / 2 + speed / 2 };
     session.uploads.speed.store(average, Ordering::Relaxed);
     session.mention_to_server(ServerRequest::SendUploadSpeed { speed });
+    crate::distributed::ask_own_speed(session);
 }
 
 fn read_error(error: std::io::Error) -> UploadOutcome {

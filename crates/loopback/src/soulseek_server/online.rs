@@ -8,6 +8,8 @@ use soulseek::wire::ServerMessage;
 use soulseek::wire::server::{LoginAnswer, UserState, UserStats};
 use tokio::sync::mpsc;
 
+use super::tree::{self, Branch};
+
 /// Longest user name in bytes. SOULSEEK.md 2.2.
 const LONGEST_NAME: usize = 30;
 
@@ -23,16 +25,25 @@ pub(super) struct World {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Passwords by name; kept after logging out.
-    accounts: HashMap<String, String>,
+    /// By name; kept after logging out.
+    accounts: HashMap<String, Account>,
     pub(super) online: HashMap<String, Online>,
     visits: u64,
+    /// Who broke which rule of the distributed network.
+    pub(super) violations: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Account {
+    password: String,
+    /// What counts as this user's upload speed, in bytes per second (message 121).
+    speed: u32,
 }
 
 /// One user who is logged in.
 #[derive(Debug)]
 pub(super) struct Online {
-    visit: u64,
+    pub(super) visit: u64,
     outbox: mpsc::Sender<ServerMessage>,
     pub(super) ip: Ipv4Addr,
     pub(super) port: u32,
@@ -40,7 +51,7 @@ pub(super) struct Online {
     pub(super) obfuscated_port: u32,
     pub(super) status: u32,
     pub(super) stats: UserStats,
-    pub(super) without_parent: bool,
+    pub(super) branch: Branch,
     pub(super) watching: HashSet<String>,
 }
 
@@ -78,10 +89,14 @@ impl World {
             return Err(Refusal::WrongPassword);
         }
         let mut state = self.state();
-        let known = state.accounts.entry(user.to_owned()).or_insert_with(|| password.to_owned());
-        if known != password {
+        let account = state
+            .accounts
+            .entry(user.to_owned())
+            .or_insert_with(|| Account { password: password.to_owned(), speed: 0 });
+        if account.password != password {
             return Err(Refusal::WrongPassword);
         }
+        let speed = account.speed;
         if let Some(earlier) = state.online.remove(user) {
             earlier.send(ServerMessage::Relogged {});
         }
@@ -99,8 +114,8 @@ impl World {
             obfuscation: 0,
             obfuscated_port: 0,
             status: ONLINE,
-            stats: UserStats { speed: 0, uploads: 0, reserved: 0, files: 0, folders: 0 },
-            without_parent: true,
+            stats: UserStats { speed, uploads: 0, reserved: 0, files: 0, folders: 0 },
+            branch: Branch::new(user),
             watching: HashSet::new(),
         };
         for message in welcome(ip, password) {
@@ -133,6 +148,17 @@ impl State {
     /// The session this visit is about; `None` once it was thrown out.
     pub(super) fn visitor(&mut self, visit: &Visit) -> Option<&mut Online> {
         self.online.get_mut(&visit.user).filter(|online| online.visit == visit.number)
+    }
+
+    /// Message 121: this is this user's speed from now on.
+    pub(super) fn upload_ended(&mut self, user: &str, speed: u32) {
+        if let Some(account) = self.accounts.get_mut(user) {
+            account.speed = speed;
+        }
+        if let Some(online) = self.online.get_mut(user) {
+            online.stats.speed = speed;
+            online.stats.uploads = online.stats.uploads.saturating_add(1);
+        }
     }
 
     /// Sends a message to a user, if online.
@@ -217,8 +243,8 @@ fn welcome(ip: Ipv4Addr, password: &str) -> [ServerMessage; 7] {
             private_users: Vec::new(),
             operated: Vec::new(),
         },
-        ServerMessage::ParentMinSpeed { speed: 1 },
-        ServerMessage::ParentSpeedRatio { ratio: 50 },
+        ServerMessage::ParentMinSpeed { speed: tree::MIN_SPEED },
+        ServerMessage::ParentSpeedRatio { ratio: tree::SPEED_RATIO },
         ServerMessage::WishlistInterval { seconds: 720 },
         ServerMessage::PrivilegedUsers { users: Vec::new() },
         ServerMessage::ExcludedPhrases { phrases: Vec::new() },

@@ -4,7 +4,8 @@ use soulseek::wire::distributed::SEARCH_MARK;
 use soulseek::wire::pack::Raw;
 use soulseek::wire::{DistributedMessage, ServerMessage, ServerRequest};
 
-use super::online::{Online, State, Visit, World};
+use super::online::{State, Visit, World};
+use super::tree;
 
 /// Code of a search among the distributed messages.
 const DISTRIBUTED_SEARCH: u8 = 3;
@@ -30,11 +31,15 @@ pub(super) fn act(world: &World, visit: &Visit, request: ServerRequest) {
         ServerRequest::SharedFoldersFiles { folders, files } => {
             (visitor.stats.folders, visitor.stats.files) = (folders, files);
         }
-        ServerRequest::SendUploadSpeed { speed } => {
-            visitor.stats.speed = speed;
-            visitor.stats.uploads = visitor.stats.uploads.saturating_add(1);
+        ServerRequest::SendUploadSpeed { speed } => state.upload_ended(user, speed),
+        ServerRequest::HaveNoParent { .. }
+        | ServerRequest::AcceptChildren { .. }
+        | ServerRequest::BranchLevel { .. }
+        | ServerRequest::BranchRoot { .. } => {
+            if let Some(broken) = tree::note(visitor, request) {
+                state.violations.push(format!("{user} {broken}"));
+            }
         }
-        ServerRequest::HaveNoParent { without } => visitor.without_parent = without,
         ServerRequest::WatchUser { user: watched } => {
             visitor.watching.insert(watched.clone());
             let exists = state.knows(&watched);
@@ -81,9 +86,6 @@ pub(super) fn act(world: &World, visit: &Visit, request: ServerRequest) {
         ServerRequest::RoomList {}
         | ServerRequest::RoomSearch { .. }
         | ServerRequest::Ping {}
-        | ServerRequest::AcceptChildren { .. }
-        | ServerRequest::BranchLevel { .. }
-        | ServerRequest::BranchRoot { .. }
         | ServerRequest::EnableRoomInvitations { .. }
         | ServerRequest::Login { .. }
         | ServerRequest::Unknown { .. }
@@ -136,7 +138,7 @@ fn address(state: &State, user: String) -> ServerMessage {
     }
 }
 
-/// Message 93 to everyone else: without a tree, every client is the root of its own branch.
+/// Message 93 to everyone without a parent: each of them is the root of a branch, however small.
 fn spread_search(state: &State, user: &str, token: u32, query: &str) {
     let search = DistributedMessage::Search {
         mark: SEARCH_MARK,
@@ -146,9 +148,8 @@ fn spread_search(state: &State, user: &str, token: u32, query: &str) {
     };
     // An embedded message is the distributed one without its length and code.
     let body = search.encode_body();
-    let others = state.online.iter().filter(|(name, _)| name.as_str() != user);
-    for online in others.map(|(_, online)| online).filter(|online: &&Online| online.without_parent)
-    {
+    // The one who searches gets it, too: it may be the root of others.
+    for online in state.online.values().filter(|online| online.branch.without_parent) {
         online.send(ServerMessage::EmbeddedMessage {
             code: DISTRIBUTED_SEARCH,
             body: Raw(body.clone()),

@@ -3,6 +3,7 @@
 mod obfuscated;
 mod real_clients;
 mod strangers;
+mod tree;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
 //! Messages of the distributed search network (`D`), which also arrive embedded in server
-//! message 93. Keeping parents and children is not built yet.
+//! message 93. What is made of them is [`crate::distributed`].
 
 use super::pack::{DecodeError, Field, Raw, Reader};
 use super::table::messages;
