@@ -3,7 +3,7 @@
 //! phrase, or has a file twice; and every shared path is found by itself and by nothing else.
 #![no_main]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
@@ -14,20 +14,25 @@ fuzz_target!(|data: &[u8]| {
     let mut texts = texts(data);
     let query = texts.next().unwrap_or_default();
     let excluded: Vec<String> = texts.next().into_iter().filter(|it| !it.is_empty()).collect();
-    let shares = Shares::new(texts.take(20).map(|virtual_path| SharedFile {
-        virtual_path,
-        local_path: PathBuf::from("nowhere"),
-        size: 1,
-        attributes: Attributes::default(),
-    }));
-    let found = shares.search(&query, &excluded, 3);
+    let files: BTreeMap<String, SharedFile> = texts
+        .take(20)
+        .map(|virtual_path| SharedFile {
+            virtual_path,
+            local_path: PathBuf::from("nowhere"),
+            size: 1,
+            attributes: Attributes::default(),
+        })
+        .map(|file| (file.virtual_path.clone(), file))
+        .collect();
+    let shares = Shares::new(files.values().cloned());
+    let found = shares.search("ada", &query, &excluded, 3);
     assert!(found.len() <= 3);
-    let paths: BTreeSet<&str> = found.iter().map(|file| file.virtual_path.as_str()).collect();
+    let paths: BTreeSet<&str> = found.iter().map(|found| found.file.virtual_path.as_str()).collect();
     assert_eq!(paths.len(), found.len());
     for phrase in &excluded {
         assert!(!paths.iter().any(|path| path.to_lowercase().contains(&phrase.to_lowercase())));
     }
-    for file in shares.files() {
-        assert_eq!(shares.get(&file.virtual_path), Some(file));
+    for (path, file) in files {
+        assert_eq!(shares.get(&path), Some(file));
     }
 });

@@ -28,4 +28,4 @@ pub use download::{Download, DownloadEnd, DownloadEvent, FileStream, TransferErr
 pub use event::{Event, EventReceiver, UploadOutcome};
 pub use search::{Search, SearchAnswer};
 pub use server::md5_hex;
-pub use shares::{SharedFile, Shares};
+pub use shares::{Audience, Builder, Found, OpenError, SharedFile, Shares};

@@ -5,6 +5,7 @@
 //! silent, since a message already under way on them must not be lost. SOULSEEK.md 2.3.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,11 +15,13 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::conn::{Frame, read_head, write_all};
 use crate::connect::{ConnectError, open_for_messages};
-use crate::reach::{Introduced, hide};
+use crate::reach::Introduced;
 use crate::session::{Session, lock};
-use crate::shares::Shares;
+use crate::shares::StoredList;
+use crate::token::random;
+use crate::wire::obfuscated::Keystream;
 use crate::wire::peer::{
-    BROWSE_ANSWERS, DIRECTION_UPLOAD, FolderContents, SEARCH_ANSWER, ShareList, UserInfo, Verdict,
+    BROWSE_ANSWERS, DIRECTION_UPLOAD, FolderContents, SEARCH_ANSWER, SHARE_LIST, UserInfo, Verdict,
     reason,
 };
 use crate::wire::{Channel, PeerMessage};
@@ -54,6 +57,8 @@ pub(crate) struct Link {
 #[derive(Debug)]
 struct Outgoing {
     frame: Vec<u8>,
+    /// What follows the frame's beginning and is read from disk while it is written.
+    stored: Option<StoredList>,
     written: oneshot::Sender<()>,
 }
 
@@ -64,12 +69,16 @@ pub(crate) struct LinkClosed;
 impl Link {
     /// Writes a message, returning once the socket has taken it.
     pub(crate) async fn send(&self, message: &PeerMessage) -> Result<(), LinkClosed> {
-        self.send_frame(message.encode()).await
+        self.send_frame(message.encode(), None).await
     }
 
-    async fn send_frame(&self, frame: Vec<u8>) -> Result<(), LinkClosed> {
+    async fn send_frame(
+        &self,
+        frame: Vec<u8>,
+        stored: Option<StoredList>,
+    ) -> Result<(), LinkClosed> {
         let (written, done) = oneshot::channel();
-        let outgoing = Outgoing { frame, written };
+        let outgoing = Outgoing { frame, stored, written };
         self.outbox.send(outgoing).await.map_err(|_| LinkClosed)?;
         done.await.map_err(|_| LinkClosed)
     }
@@ -77,7 +86,7 @@ impl Link {
     /// Writes a message when there is room, without waiting for it.
     pub(crate) fn mention(&self, message: &PeerMessage) {
         let (written, _) = oneshot::channel();
-        let _ = self.outbox.try_send(Outgoing { frame: message.encode(), written });
+        let _ = self.outbox.try_send(Outgoing { frame: message.encode(), stored: None, written });
     }
 }
 
@@ -153,9 +162,13 @@ fn start_writing(
 ) {
     let writing = Arc::clone(session);
     session.spawn(async move {
-        while let Some(Outgoing { frame, written }) = outgoing.recv().await {
-            let frame = if obfuscated { hide(&frame) } else { frame };
-            if let Err(error) = write_all(&mut stream, &frame).await {
+        while let Some(Outgoing { mut frame, stored, written }) = outgoing.recv().await {
+            let mut keys = obfuscated.then(|| conceal(&mut frame));
+            let mut wrote = write_all(&mut stream, &frame).await;
+            if let (Ok(()), Some(list)) = (&wrote, stored) {
+                wrote = write_list(&mut stream, list, &mut keys).await;
+            }
+            if let Err(error) = wrote {
                 tracing::debug!(user, %error, "a message was not written");
                 break;
             }
@@ -163,6 +176,32 @@ fn start_writing(
         }
         writing.peers.remove(&user, number);
     });
+}
+
+/// Hides a frame, or its beginning, behind a key; what follows of it is hidden by what is returned.
+fn conceal(frame: &mut Vec<u8>) -> Keystream {
+    let key = random().to_le_bytes();
+    let mut keys = Keystream::new(key);
+    keys.apply(frame);
+    frame.splice(0..0, key);
+    keys
+}
+
+async fn write_list(
+    stream: &mut OwnedWriteHalf,
+    mut list: StoredList,
+    keys: &mut Option<Keystream>,
+) -> io::Result<()> {
+    while list.length() > 0 {
+        let reading = tokio::task::spawn_blocking(move || list.take().map(|part| (list, part)));
+        let (rest, mut part) = reading.await.map_err(io::Error::other)??;
+        if let Some(keys) = keys {
+            keys.apply(&mut part);
+        }
+        write_all(stream, &part).await?;
+        list = rest;
+    }
+    Ok(())
 }
 
 fn start_reading(
@@ -265,18 +304,24 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
             reply(link, &PeerMessage::UserInfo { info }).await;
         }
         PeerMessage::GetShareList {} => {
-            reply_from_shares(session, link, |shares| {
-                let folders = shares.listing();
-                PeerMessage::ShareList { list: ShareList { folders, private_folders: Vec::new() } }
-            })
-            .await;
+            let Ok(_turn) = session.browsings.acquire().await else { return };
+            let list = session.shares().list_for(user);
+            match stored_frame(SHARE_LIST, list.length()) {
+                Some(frame) => sent(link.send_frame(frame, Some(list)).await),
+                None => tracing::warn!("our list is longer than any message"),
+            }
         }
         PeerMessage::GetFolder { token, folder } => {
-            reply_from_shares(session, link, move |shares| {
-                let folders = shares.folder(&folder);
-                PeerMessage::Folder { contents: FolderContents { token, folder, folders } }
-            })
-            .await;
+            let Ok(_turn) = session.browsings.acquire().await else { return };
+            let (shares, asking) = (session.shares(), user.to_owned());
+            // A large folder takes a while to pack, and other connections should not wait for it.
+            let packing = tokio::task::spawn_blocking(move || {
+                let folders = shares.folder_for(&asking, &folder);
+                PeerMessage::Folder { contents: FolderContents { token, folder, folders } }.encode()
+            });
+            if let Ok(frame) = packing.await {
+                sent(link.send_frame(frame, None).await);
+            }
         }
         // The first three are not even decoded, see `understand`.
         PeerMessage::ShareList { .. }
@@ -287,19 +332,14 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
     }
 }
 
-/// Answers with a list of files, once few enough of those are on their way.
-async fn reply_from_shares(
-    session: &Session,
-    link: &Link,
-    list: impl FnOnce(&Shares) -> PeerMessage + Send + 'static,
-) {
-    let Ok(_turn) = session.browsings.acquire().await else { return };
-    let shares = session.shares();
-    // A large list takes a while to pack, and other connections should not wait for it.
-    let packed = tokio::task::spawn_blocking(move || list(&shares).encode());
-    if let Ok(frame) = packed.await
-        && link.send_frame(frame).await.is_err()
-    {
+/// Length and code of a message whose body is stored.
+fn stored_frame(code: u32, body: u64) -> Option<Vec<u8>> {
+    let length = u32::try_from(body.checked_add(4)?).ok()?;
+    Some([length.to_le_bytes(), code.to_le_bytes()].concat())
+}
+
+fn sent(list: Result<(), LinkClosed>) {
+    if list.is_err() {
         tracing::debug!("a connection closed before it took our list");
     }
 }
@@ -356,9 +396,9 @@ mod tests {
     use crate::attributes::Attributes;
     use crate::search::Search;
     use crate::session::offline;
-    use crate::shares::SharedFile;
+    use crate::shares::{SharedFile, Shares};
     use crate::wire::metered;
-    use crate::wire::peer::{FileEntry, FolderEntry, SearchAnswer};
+    use crate::wire::peer::{FileEntry, FolderEntry, SearchAnswer, ShareList};
 
     fn frame(message: &PeerMessage) -> Frame {
         Frame { code: message.code(), body: message.encode_body() }

@@ -75,7 +75,7 @@ pub(crate) async fn call(
 }
 
 /// Obfuscates a frame with a key of its own.
-pub(crate) fn hide(frame: &[u8]) -> Vec<u8> {
+fn hide(frame: &[u8]) -> Vec<u8> {
     obfuscate(frame, random().to_le_bytes())
 }
 

@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::attributes::RemoteFile;
 use crate::session::{Session, lock};
+use crate::shares::Found;
 use crate::wire::{PeerMessage, peer};
 
 /// Answers that may wait to be read; a popular query brings thousands, and the rest is dropped.
@@ -186,24 +187,28 @@ pub(crate) fn answer(session: &Arc<Session>, user: String, token: u32, query: St
     let excluded = Arc::clone(&answering.excluded.read().unwrap_or_else(PoisonError::into_inner));
     let delivering = Arc::clone(session);
     session.spawn(async move {
-        let shares = delivering.shares();
-        let files: Vec<_> = shares
-            .search(&query, &excluded, FILES_PER_ANSWER)
-            .into_iter()
-            .map(|file| file.entry(&file.virtual_path))
-            .collect();
-        if files.is_empty() {
+        let (shares, asking) = (delivering.shares(), user.clone());
+        // It reads from disk, and others should not wait for it.
+        let searching = tokio::task::spawn_blocking(move || {
+            shares.search(&asking, &query, &excluded, FILES_PER_ANSWER)
+        });
+        let Ok(found) = searching.await else { return };
+        if found.is_empty() {
             return;
         }
+        let (private, public): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.private);
+        let entries = |list: Vec<&Found>| {
+            list.iter().map(|found| found.file.entry(&found.file.virtual_path)).collect()
+        };
         let load = delivering.uploads.load();
         let answer = peer::SearchAnswer {
             user: delivering.user.clone(),
             token,
-            files,
+            files: entries(public),
             free_slot: load.free_slot,
             speed: load.speed,
             queue_length: load.waiting,
-            private_files: Vec::new(),
+            private_files: entries(private),
         };
         let message = PeerMessage::SearchAnswer { answer };
         if let Err(error) = crate::peers::send(&delivering, &user, &message).await {

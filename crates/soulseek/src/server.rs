@@ -134,7 +134,7 @@ pub(crate) fn shared_counts(session: &Session) -> ServerRequest {
     let shares = session.shares();
     ServerRequest::SharedFoldersFiles {
         folders: u32::try_from(shares.folder_count()).unwrap_or(u32::MAX),
-        files: u32::try_from(shares.files().len()).unwrap_or(u32::MAX),
+        files: u32::try_from(shares.file_count()).unwrap_or(u32::MAX),
     }
 }
 

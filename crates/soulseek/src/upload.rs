@@ -172,7 +172,7 @@ impl Turns {
 
 /// Message 43: queues a file for a user, or says why not.
 pub(crate) fn queue(session: &Arc<Session>, user: &str, path: &str) -> Result<(), &'static str> {
-    if session.shares().get(path).is_none() {
+    if session.shares().get_for(user, path).is_none() {
         return Err(reason::NOT_SHARED);
     }
     {
@@ -239,7 +239,7 @@ async fn attempt(
 ) -> Result<(), UploadOutcome> {
     // The shares may have changed since it was queued.
     let shares = session.shares();
-    let file = shares.get(&wanted.path).ok_or(UploadOutcome::ReadError)?;
+    let file = shares.get_for(&wanted.user, &wanted.path).ok_or(UploadOutcome::ReadError)?;
     let mut source = File::open(&file.local_path).await.map_err(read_error)?;
     let size = source.metadata().await.map_err(read_error)?.len();
 
@@ -268,7 +268,7 @@ async fn attempt(
         Err(UploadOutcome::Cut)
     })?;
     report_speed(session, *sent_bytes, begun.elapsed());
-    tracing::debug!(user = wanted.user, path = file_name(file), "uploaded");
+    tracing::debug!(user = wanted.user, path = file_name(&file), "uploaded");
     Ok(())
 }
 

@@ -6,8 +6,6 @@ use crate::wire::DistributedMessage;
 
 /// Code of a search, also inside message 93. See [`DistributedMessage::Search`].
 const SEARCH: u8 = 3;
-/// Code of a message 93 that should have been unpacked by the root.
-const EMBEDDED: u8 = 93;
 /// Longest search that is passed on, in bytes of its body: a name and the longest query servers take
 /// are a third of it, and hundreds may wait for each child.
 const LONGEST_SEARCH: usize = 1 << 10;
@@ -36,18 +34,16 @@ pub(super) struct Search {
 
 /// Reads a frame of a distributed connection.
 pub(super) fn understand(code: u32, body: &[u8]) -> Heard {
-    // Some roots pass message 93 on as it came, its code one or four bytes wide.
-    if code == u32::from(EMBEDDED) {
-        let rest = body.strip_prefix(&[0; 3]).unwrap_or(body);
-        let embedded = rest.split_first().and_then(|(&code, body)| search(code, body));
-        return embedded.map_or(Heard::Other, Heard::Search);
-    }
     if code == u32::from(SEARCH) {
         return search(SEARCH, body).map_or(Heard::Other, Heard::Search);
     }
     match DistributedMessage::decode(code, body) {
         Ok(DistributedMessage::BranchLevel { level }) => Heard::Level(level),
         Ok(DistributedMessage::BranchRoot { user }) => Heard::Root(user),
+        // Some roots pass message 93 on as it came.
+        Ok(DistributedMessage::Embedded { message }) => {
+            search(message.code, &message.body.0).map_or(Heard::Other, Heard::Search)
+        }
         Ok(_) => Heard::Other,
         Err(error) => {
             tracing::debug!(code, %error, "unreadable on a distributed connection");

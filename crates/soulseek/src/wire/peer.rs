@@ -40,6 +40,8 @@ messages! {
     }
 }
 
+/// Code of a share list.
+pub const SHARE_LIST: u32 = 5;
 /// Code of a search answer.
 pub const SEARCH_ANSWER: u32 = 9;
 /// Codes of the answers to codes 4, 15 and 36.
