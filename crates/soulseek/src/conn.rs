@@ -44,12 +44,32 @@ pub enum ReadError {
     Io(#[from] io::Error),
 }
 
+/// The beginning of a frame: what it is and how much follows.
+pub(crate) struct Head {
+    pub(crate) code: u32,
+    /// Length of the body in bytes.
+    pub(crate) expected: usize,
+}
+
 /// Reads one frame. Waits `idle` for it to begin.
 pub async fn read_frame<R>(
     stream: &mut R,
     channel: Channel,
     idle: Duration,
 ) -> Result<Frame, ReadError>
+where
+    R: AsyncRead + Unpin,
+{
+    let head = read_head(stream, channel, idle).await?;
+    read_body(stream, head).await
+}
+
+/// Reads the beginning of a frame, for whoever cannot take every body at once.
+pub(crate) async fn read_head<R>(
+    stream: &mut R,
+    channel: Channel,
+    idle: Duration,
+) -> Result<Head, ReadError>
 where
     R: AsyncRead + Unpin,
 {
@@ -69,6 +89,14 @@ where
     read_rest(stream, &mut code[..channel.code_bytes()]).await?;
     let code = u32::from_le_bytes(code);
     let expected = channel.body_bytes(length, code)?;
+    Ok(Head { code, expected })
+}
+
+/// Reads what follows a head.
+pub(crate) async fn read_body<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    Head { code, expected }: Head,
+) -> Result<Frame, ReadError> {
     let mut body = Vec::new();
     while body.len() < expected {
         let held = body.len();

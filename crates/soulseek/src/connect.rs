@@ -111,7 +111,7 @@ async fn direct(
     if address.ip().is_unspecified() {
         return Err(ConnectError::Offline);
     }
-    if address.port() == 0 {
+    if address.port() == 0 || session.manners.banned.has_address(address.ip()) {
         return Err(ConnectError::Unreachable);
     }
     let hello = PeerInit::Hello { user: session.user.clone(), kind, number: 0 };
@@ -137,18 +137,19 @@ pub(crate) fn return_call(
     token: u32,
 ) {
     let refusal = ServerRequest::CantConnectToPeer { token, user: user.clone() };
+    let is_banned = session.manners.banned.has_address(address.ip());
     // Children of the distributed network are not taken, so their calls are not returned.
-    let permit = match Arc::clone(&session.return_calls).try_acquire_owned() {
-        Ok(permit) if address.port() != 0 && kind != ConnectionKind::Distributed => permit,
-        _ => return session.mention_to_server(refusal),
-    };
+    if is_banned || address.port() == 0 || kind == ConnectionKind::Distributed {
+        return session.mention_to_server(refusal);
+    }
+    let mut place = session.return_calls.enter(user.clone());
     let calling = Arc::clone(session);
     session.spawn(async move {
-        match call(&calling, address, &PeerInit::PierceFirewall { token }).await {
-            Ok(stream) => arrived(&calling, &user, kind, stream),
-            Err(_) => calling.mention_to_server(refusal),
+        let introduction = PeerInit::PierceFirewall { token };
+        match place.within(call(&calling, address, &introduction)).await {
+            Some(Ok(stream)) => arrived(&calling, &user, kind, stream),
+            Some(Err(_)) | None => calling.mention_to_server(refusal),
         }
-        drop(permit);
     });
 }
 

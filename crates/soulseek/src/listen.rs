@@ -1,5 +1,6 @@
 //! Takes in connections from others and learns from their first frame what they are for.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(crate) fn start(session: &Arc<Session>, listener: TcpListener) {
     session.spawn(async move {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => greet(&listening, stream),
+                Ok((stream, from)) => greet(&listening, stream, from.ip()),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(REFUSED_PAUSE).await;
@@ -31,19 +32,23 @@ pub(crate) fn start(session: &Arc<Session>, listener: TcpListener) {
     });
 }
 
-fn greet(session: &Arc<Session>, mut stream: TcpStream) {
-    let Ok(permit) = Arc::clone(&session.greetings).try_acquire_owned() else {
-        tracing::debug!("too many connections are introducing themselves");
-        return;
-    };
+fn greet(session: &Arc<Session>, mut stream: TcpStream, from: IpAddr) {
+    if session.manners.banned.has_address(from) {
+        return tracing::debug!(%from, "a banned address");
+    }
+    let mut place = session.greetings.enter(from);
     let greeting = Arc::clone(session);
     session.spawn(async move {
         let _ = stream.set_nodelay(true);
-        let frame = match read_frame(&mut stream, Channel::Init, GREETING_PATIENCE).await {
-            Ok(frame) => frame,
-            Err(error) => return tracing::debug!(%error, "a connection did not introduce itself"),
+        let greeted = read_frame(&mut stream, Channel::Init, GREETING_PATIENCE);
+        let frame = match place.within(greeted).await {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                return tracing::debug!(%error, "a connection did not introduce itself");
+            }
+            None => return tracing::debug!(%from, "others want to introduce themselves, too"),
         };
-        drop(permit);
+        drop(place);
         match PeerInit::decode(frame.code, &frame.body) {
             Ok(PeerInit::Hello { user, kind, .. }) => arrived(&greeting, &user, kind, stream),
             Ok(PeerInit::PierceFirewall { token }) => {

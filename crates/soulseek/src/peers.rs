@@ -5,16 +5,18 @@
 //! already under way on them must not be lost. SOULSEEK.md 2.3.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
-use crate::conn::{Frame, read_frame, write_all};
+use crate::conn::{Frame, ReadError, read_body, read_head, write_all};
 use crate::connect::{ConnectError, open};
+use crate::crowd::{Crowd, greediest};
 use crate::session::{Session, lock};
 use crate::shares::Shares;
 use crate::wire::peer::{
@@ -27,14 +29,20 @@ use crate::wire::{Channel, ConnectionKind, PeerMessage};
 const IDLE: Duration = Duration::from_secs(120);
 /// Messages that may wait to be written to one connection.
 const OUTBOX: usize = 64;
-/// Message connections in all; more than this are turned away.
+/// A message of so many bytes may be read at any time: all requests and most answers.
+const SHORT: usize = 32 << 10;
+/// Longer messages that may be on their way in at the same time.
+const LONG_MESSAGES: usize = 64;
+/// Message connections in all; beyond it, the oldest of whoever has the most is closed.
 const LINKS: usize = 600;
 /// Message connections of one user; two honest clients never need more than a few.
 const LINKS_PER_USER: usize = 8;
 
 /// Every open message connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Peers {
+    /// Long messages of which a part is here, by address.
+    long_messages: Arc<Crowd<IpAddr>>,
     links: Mutex<HashMap<String, Vec<Link>>>,
     /// One dialler at a time per user.
     gates: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -46,7 +54,10 @@ pub(crate) struct Peers {
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     number: u64,
+    address: IpAddr,
     outbox: mpsc::Sender<Outgoing>,
+    /// Closed when another connection needs the room.
+    put_out: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -65,7 +76,8 @@ impl Link {
         self.send_frame(message.encode()).await
     }
 
-    async fn send_frame(&self, frame: Vec<u8>) -> Result<(), LinkClosed> {
+    /// Writes what may be several messages in a row.
+    pub(crate) async fn send_frame(&self, frame: Vec<u8>) -> Result<(), LinkClosed> {
         let (written, done) = oneshot::channel();
         let outgoing = Outgoing { frame, written };
         self.outbox.send(outgoing).await.map_err(|_| LinkClosed)?;
@@ -121,22 +133,13 @@ async fn link_to(session: &Arc<Session>, user: &str) -> Result<Link, ConnectErro
 /// Takes an introduced connection into use: from now on it is read, and messages may go out on it.
 pub(crate) fn adopt(session: &Arc<Session>, user: &str, stream: TcpStream) -> Option<Link> {
     let (outbox, outgoing) = mpsc::channel(OUTBOX);
+    let address = stream.peer_addr().ok()?.ip();
     let number = session.peers.next_link.fetch_add(1, Ordering::Relaxed);
-    let link = Link { number, outbox };
-    {
-        let mut links = lock(&session.peers.links);
-        let open: usize = links.values().map(Vec::len).sum();
-        let of_user = links.get(user).map_or(0, Vec::len);
-        if open >= LINKS || of_user >= LINKS_PER_USER {
-            tracing::debug!(user, open, "too many message connections");
-            return None;
-        }
-        // Only now, so that no name is kept whose connection was turned away.
-        links.entry(user.to_owned()).or_default().push(link.clone());
-    }
+    let link = Link { number, address, outbox, put_out: Arc::new(Semaphore::new(0)) };
+    session.peers.admit(user, &link);
     session.peers.appeared.notify_waiters();
     let (read_half, write_half) = stream.into_split();
-    start_writing(session, user.to_owned(), number, write_half, outgoing);
+    start_writing(session, user.to_owned(), &link, write_half, outgoing);
     start_reading(session, user.to_owned(), link.clone(), read_half);
     Some(link)
 }
@@ -144,18 +147,25 @@ pub(crate) fn adopt(session: &Arc<Session>, user: &str, stream: TcpStream) -> Op
 fn start_writing(
     session: &Arc<Session>,
     user: String,
-    number: u64,
+    link: &Link,
     mut stream: OwnedWriteHalf,
     mut outgoing: mpsc::Receiver<Outgoing>,
 ) {
-    let writing = Arc::clone(session);
+    let (writing, number) = (Arc::clone(session), link.number);
+    let put_out = Arc::clone(&link.put_out);
     session.spawn(async move {
-        while let Some(Outgoing { frame, written }) = outgoing.recv().await {
-            if let Err(error) = write_all(&mut stream, &frame).await {
-                tracing::debug!(user, %error, "a message was not written");
-                break;
+        let write = async {
+            while let Some(Outgoing { frame, written }) = outgoing.recv().await {
+                if let Err(error) = write_all(&mut stream, &frame).await {
+                    tracing::debug!(user, %error, "a message was not written");
+                    break;
+                }
+                let _ = written.send(());
             }
-            let _ = written.send(());
+        };
+        tokio::select! {
+            () = write => {}
+            _ = put_out.acquire() => {}
         }
         writing.peers.remove(&user, number);
     });
@@ -164,26 +174,53 @@ fn start_writing(
 fn start_reading(session: &Arc<Session>, user: String, link: Link, mut stream: OwnedReadHalf) {
     let reading = Arc::clone(session);
     session.spawn(async move {
-        let end = loop {
-            let frame = match read_frame(&mut stream, Channel::Peer, IDLE).await {
-                Ok(frame) => frame,
-                Err(end) => break end,
-            };
-            if let Some(message) = understand(&reading, &user, &frame) {
-                act(&reading, &user, &link, message).await;
+        let read = async {
+            loop {
+                let frame = match read(&reading, &link, &mut stream).await {
+                    Ok(frame) => frame,
+                    Err(end) => return tracing::trace!(user, %end, "message connection closed"),
+                };
+                if let Some(message) = understand(&reading, &user, link.address, &frame) {
+                    act(&reading, &user, &link, message).await;
+                }
             }
         };
-        tracing::trace!(user, %end, "message connection closed");
+        tokio::select! {
+            () = read => {}
+            _ = link.put_out.acquire() => tracing::debug!(user, "others need the room"),
+        }
         reading.peers.remove(&user, link.number);
     });
 }
 
+/// Reads a message. Long ones only so many at a time, so that hundreds of strangers who never come
+/// to the end of theirs fill no memory.
+async fn read(
+    session: &Session,
+    link: &Link,
+    stream: &mut OwnedReadHalf,
+) -> Result<Frame, ReadError> {
+    let head = read_head(stream, Channel::Peer, IDLE).await?;
+    if head.expected <= SHORT {
+        return read_body(stream, head).await;
+    }
+    let mut place = session.peers.long_messages.enter(link.address);
+    place.within(read_body(stream, head)).await.unwrap_or(Err(ReadError::TimedOut))
+}
+
 /// Decodes what somebody wants to know. Decided by the code and a few bytes, because a small frame can
 /// unpack to a large message, and anybody may send one.
-fn understand(session: &Session, user: &str, frame: &Frame) -> Option<PeerMessage> {
+fn understand(
+    session: &Session,
+    user: &str,
+    address: IpAddr,
+    frame: &Frame,
+) -> Option<PeerMessage> {
+    let ignored = &session.manners.ignored;
     let wanted = match frame.code {
         // Nothing here asks others for their shares or for information about them.
         code if BROWSE_ANSWERS.contains(&code) => false,
+        SEARCH_ANSWER if ignored.has_user(user) || ignored.has_address(address) => false,
         SEARCH_ANSWER => session.searches.want(user, &frame.body),
         _ => true,
     };
@@ -251,14 +288,14 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
             reply(link, &PeerMessage::UserInfo { info }).await;
         }
         PeerMessage::GetShareList {} => {
-            reply_from_shares(session, link, |shares| {
+            reply_from_shares(session, user, link, |shares| {
                 let folders = shares.listing();
                 PeerMessage::ShareList { list: ShareList { folders, private_folders: Vec::new() } }
             })
             .await;
         }
         PeerMessage::GetFolder { token, folder } => {
-            reply_from_shares(session, link, move |shares| {
+            reply_from_shares(session, user, link, move |shares| {
                 let folders = shares.folder(&folder);
                 PeerMessage::Folder { contents: FolderContents { token, folder, folders } }
             })
@@ -275,11 +312,13 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
 /// Answers with a list of files, once few enough of those are on their way.
 async fn reply_from_shares(
     session: &Session,
+    user: &str,
     link: &Link,
     list: impl FnOnce(&Shares) -> PeerMessage + Send + 'static,
 ) {
     let Ok(_turn) = session.browsings.acquire().await else { return };
-    let shares = session.shares();
+    let is_banned = session.manners.banned.has_user(user);
+    let shares = if is_banned { Shares::default() } else { session.shares() };
     // A large list takes a while to pack, and other connections should not wait for it.
     let packed = tokio::task::spawn_blocking(move || list(&shares).encode());
     if let Ok(frame) = packed.await
@@ -295,8 +334,45 @@ async fn reply(link: &Link, message: &PeerMessage) {
     }
 }
 
+impl Default for Peers {
+    fn default() -> Peers {
+        Peers {
+            long_messages: Crowd::new(LONG_MESSAGES),
+            links: Mutex::default(),
+            gates: Mutex::default(),
+            appeared: Notify::new(),
+            next_link: AtomicU64::new(0),
+        }
+    }
+}
+
 impl Peers {
-    fn newest(&self, user: &str) -> Option<Link> {
+    /// Makes a connection known, and room for it where there is none: whoever has the most open loses
+    /// their oldest, so that nobody can keep others out by opening many. Of one user's, too, because
+    /// anybody may call themselves by that name.
+    fn admit(&self, user: &str, link: &Link) {
+        let mut links = lock(&self.links);
+        let open: usize = links.values().map(Vec::len).sum();
+        let of_user = links.get(user).map_or(0, Vec::len);
+        let number = |link: &Link| (link.address, link.number);
+        let victim = if of_user >= LINKS_PER_USER {
+            greediest(links.get(user).into_iter().flatten().map(number))
+        } else if open >= LINKS {
+            greediest(links.values().flatten().map(number))
+        } else {
+            None
+        };
+        if let Some(victim) = victim {
+            links.retain(|_, of_user| {
+                let out = of_user.extract_if(.., |link| link.number == victim);
+                out.for_each(|link| link.put_out.close());
+                !of_user.is_empty()
+            });
+        }
+        links.entry(user.to_owned()).or_default().push(link.clone());
+    }
+
+    pub(crate) fn newest(&self, user: &str) -> Option<Link> {
         lock(&self.links).get(user)?.iter().rev().find(|link| !link.outbox.is_closed()).cloned()
     }
 
@@ -328,19 +404,36 @@ impl Peers {
     }
 }
 
+/// A connection to a user that is as good as open, and the frames that go out on it.
+#[cfg(test)]
+pub(crate) fn test_link(session: &Arc<Session>, user: &str) -> mpsc::Receiver<Vec<u8>> {
+    let (outbox, mut outgoing) = mpsc::channel::<Outgoing>(OUTBOX);
+    let (address, put_out) = (IpAddr::from([127, 0, 0, 1]), Arc::new(Semaphore::new(0)));
+    session.peers.admit(user, &Link { number: 0, address, outbox, put_out });
+    let (sender, frames) = mpsc::channel(OUTBOX);
+    session.spawn(async move {
+        while let Some(Outgoing { frame, written }) = outgoing.recv().await {
+            let _ = (sender.send(frame).await, written.send(()));
+        }
+    });
+    frames
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
-    use tokio::net::TcpListener;
-
     use super::*;
     use crate::attributes::Attributes;
+    use crate::blocklist::Blocklist;
+    use crate::manners::Manners;
     use crate::search::Search;
-    use crate::session::offline;
+    use crate::session::{offline, offline_with};
     use crate::shares::SharedFile;
     use crate::wire::metered;
     use crate::wire::peer::{FileEntry, FolderEntry, SearchAnswer};
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn frame(message: &PeerMessage) -> Frame {
         Frame { code: message.code(), body: message.encode_body() }
@@ -349,7 +442,8 @@ mod tests {
     /// A link nobody reads from or writes to, and what would be written.
     fn link(number: u64) -> (Link, mpsc::Receiver<Outgoing>) {
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
-        (Link { number, outbox }, outgoing)
+        let (address, put_out) = (IpAddr::from([127, 0, 0, 1]), Arc::new(Semaphore::new(0)));
+        (Link { number, address, outbox, put_out }, outgoing)
     }
 
     /// As many files as one small frame unpacks to.
@@ -398,7 +492,7 @@ mod tests {
         ] {
             let frame = frame(&message);
             assert!(frame.body.len() < 64 << 10);
-            let (understood, unpacked) = metered(|| understand(&session, "mallory", &frame));
+            let (understood, unpacked) = metered(|| understand(&session, "mallory", HERE, &frame));
             assert_eq!((understood, unpacked), (None, 0), "code {}", frame.code);
         }
     }
@@ -409,7 +503,7 @@ mod tests {
         let search = Search::begin(&session);
         let look = |message: &PeerMessage| {
             let frame = frame(message);
-            let (understood, unpacked) = metered(|| understand(&session, "ada", &frame));
+            let (understood, unpacked) = metered(|| understand(&session, "ada", HERE, &frame));
             (understood.is_some(), unpacked)
         };
         for (user, token) in [("ada", search.token().wrapping_add(1)), ("bo", search.token())] {
@@ -422,20 +516,55 @@ mod tests {
         assert!(!look(&wanted).0, "nobody listens any more");
     }
 
-    #[tokio::test]
-    async fn turning_a_connection_away_leaves_no_trace_of_it() {
-        let (session, _) = offline(Shares::default());
-        for number in 0..LINKS {
-            let user = format!("user{}", number / LINKS_PER_USER);
-            lock(&session.peers.links).entry(user).or_default().push(link(number as u64).0);
+    #[test]
+    fn whoever_has_the_most_connections_makes_room_for_others() {
+        let peers = Peers::default();
+        let open = |user: &str, number| {
+            let (mut link, outgoing) = link(number);
+            link.address = IpAddr::from([10, 0, 0, user.as_bytes()[0]]);
+            peers.admit(user, &link);
+            (link, outgoing)
+        };
+        let (ada, _ada) = open("ada", 0);
+        let taken: Vec<_> = (0..LINKS as u64 * 2)
+            .map(|number| open(&format!("x{}", number / 7), number + 1))
+            .collect();
+        let (bo, _bo) = open("bo", 9_999);
+        let count =
+            |links: &HashMap<String, Vec<Link>>| links.values().map(Vec::len).sum::<usize>();
+        let links = lock(&peers.links);
+        assert_eq!(count(&links), LINKS);
+        assert!(links.contains_key("ada") && links.contains_key("bo") && !links.contains_key("x0"));
+        assert!(!ada.put_out.is_closed() && !bo.put_out.is_closed());
+        assert_eq!(taken.iter().filter(|(link, _)| !link.put_out.is_closed()).count(), LINKS - 2);
+    }
+
+    #[test]
+    fn nobody_is_kept_out_by_those_who_use_their_name() {
+        let peers = Peers::default();
+        let (mut theirs, _ada) = link(0);
+        theirs.address = IpAddr::from([10, 0, 0, 1]);
+        peers.admit("ada", &theirs);
+        let false_ones: Vec<_> = (1..30).map(link).collect();
+        for (link, _) in &false_ones {
+            peers.admit("ada", link);
         }
-        let known = lock(&session.peers.links).len();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        for user in ["mallory1", "mallory2"] {
-            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            assert!(adopt(&session, user, stream).is_none());
+        assert_eq!(lock(&peers.links)["ada"].len(), LINKS_PER_USER);
+        assert!(!theirs.put_out.is_closed());
+        assert_eq!(peers.newest("ada").unwrap().number, 29);
+    }
+
+    #[test]
+    fn answers_of_those_who_are_ignored_are_dropped() {
+        for (entry, expected) in [("ada", false), ("127.0.0.0/8", false), ("bo", true)] {
+            let ignored = Blocklist::parse([entry]).unwrap();
+            let manners = Manners { ignored, ..Manners::default() };
+            let (session, _) = offline_with(Shares::default(), manners);
+            let search = Search::begin(&session);
+            let frame = frame(&answer("ada", search.token()));
+            let (understood, unpacked) = metered(|| understand(&session, "ada", HERE, &frame));
+            assert_eq!((understood.is_some(), unpacked > 0), (expected, expected), "{entry}");
         }
-        assert_eq!(lock(&session.peers.links).len(), known);
     }
 
     #[tokio::test]

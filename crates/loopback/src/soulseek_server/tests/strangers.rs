@@ -4,13 +4,13 @@
 use super::*;
 
 /// A peer made of bare sockets, for what no honest client does.
-struct Stranger {
-    _server: TcpStream,
+pub(super) struct Stranger {
+    server: tokio::sync::Mutex<TcpStream>,
     listener: TcpListener,
 }
 
 impl Stranger {
-    async fn log_in(server: &SoulseekServer, user: &str, last: u8) -> Stranger {
+    pub(super) async fn log_in(server: &SoulseekServer, user: &str, last: u8) -> Stranger {
         let listener = TcpListener::bind(address(last)).await.unwrap();
         let mut stream = TcpStream::connect(server.addr()).await.unwrap();
         let port = u32::from(listener.local_addr().unwrap().port());
@@ -32,10 +32,25 @@ impl Stranger {
         // The server sees the plain loopback address, so that is where it must listen.
         let listener =
             TcpListener::bind(("127.0.0.1", listener.local_addr().unwrap().port())).await.unwrap();
-        Stranger { _server: stream, listener }
+        Stranger { server: tokio::sync::Mutex::new(stream), listener }
     }
 
-    async fn accept(&self) -> TcpStream {
+    pub(super) async fn tell_server(&self, request: &ServerRequest) {
+        write_all(&mut *self.server.lock().await, &request.encode()).await.unwrap();
+    }
+
+    /// Reads on until the server says something of this kind.
+    pub(super) async fn server_says(&self, code: u32) -> ServerMessage {
+        let mut server = self.server.lock().await;
+        loop {
+            let frame = read_frame(&mut *server, Channel::FromServer, LIMIT).await.unwrap();
+            if frame.code == code {
+                return ServerMessage::decode(frame.code, &frame.body).unwrap();
+            }
+        }
+    }
+
+    pub(super) async fn accept(&self) -> TcpStream {
         let (mut stream, _) = self.listener.accept().await.unwrap();
         read_frame(&mut stream, Channel::Init, LIMIT).await.unwrap();
         stream
@@ -73,7 +88,7 @@ impl Stranger {
     }
 }
 
-async fn read_peer(stream: &mut TcpStream) -> PeerMessage {
+pub(super) async fn read_peer(stream: &mut TcpStream) -> PeerMessage {
     let frame = read_frame(stream, Channel::PeerAsked, LIMIT).await.unwrap();
     PeerMessage::decode(frame.code, &frame.body).unwrap()
 }
@@ -119,13 +134,13 @@ async fn a_surplus_is_cut_off_and_reported() {
 }
 
 /// Message 40 for `path`.
-fn offering(path: &str, token: u32, size: u64) -> Vec<u8> {
+pub(super) fn offering(path: &str, token: u32, size: u64) -> Vec<u8> {
     let (direction, path) = (DIRECTION_UPLOAD, path.to_owned());
     PeerMessage::TransferRequest { direction, token, path, size: Some(size) }.encode()
 }
 
 /// Reads on until the offer `token` is answered.
-async fn verdict_on(peer: &mut TcpStream, wanted: u32) -> Verdict {
+pub(super) async fn verdict_on(peer: &mut TcpStream, wanted: u32) -> Verdict {
     loop {
         match timeout(LIMIT, read_peer(peer)).await.expect("an answer in time") {
             PeerMessage::TransferResponse { token, verdict } if token == wanted => return verdict,
@@ -213,7 +228,12 @@ async fn a_stranger_with_bad_manners_does_no_harm() {
 }
 
 /// Asks `uploader` for a file and follows the protocol up to its file connection and token.
-async fn take(stranger: &Stranger, user: &str, uploader: SocketAddr, path: &str) -> TcpStream {
+pub(super) async fn take(
+    stranger: &Stranger,
+    user: &str,
+    uploader: SocketAddr,
+    path: &str,
+) -> TcpStream {
     let mut peer = TcpStream::connect(uploader).await.unwrap();
     let hello = PeerInit::Hello { user: user.to_owned(), kind: ConnectionKind::Peer, number: 0 };
     let ask = PeerMessage::QueueUpload { path: path.to_owned() };
