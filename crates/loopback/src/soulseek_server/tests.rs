@@ -3,6 +3,7 @@
 mod hostile;
 mod manners;
 mod real_clients;
+mod stranger;
 mod strangers;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

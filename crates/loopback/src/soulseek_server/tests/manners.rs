@@ -1,7 +1,7 @@
 //! What a client owes others and what others may not have of it: limits, farewells, lists of those
 //! who are kept away. What is no client at all is in [`super::strangers`] and [`super::hostile`].
 
-use super::strangers::{Stranger, offering, read_peer, verdict_on};
+use super::stranger::{Stranger, offering, read_peer, verdict_on};
 use super::*;
 
 fn with(manners: Manners, config: ClientConfig) -> ClientConfig {
