@@ -69,6 +69,8 @@ async def fetch(args):
             for user, path in await answers(request, args)
         ]
         for transfer in transfers:
+            if args.pause_at is not None:
+                await paused_and_resumed(client, transfer, args.pause_at)
             await completed(transfer)
             say(f"DONE {transfer.remote_path}\t{transfer.local_path}")
     finally:
@@ -87,6 +89,14 @@ async def answers(request, args):
         if len(offered) >= args.count:
             return offered[: args.count]
         await asyncio.sleep(0.05)
+
+
+async def paused_and_resumed(client, transfer, at):
+    while transfer.bytes_transfered < at:
+        await asyncio.sleep(0.005)
+    await client.transfers.pause(transfer)
+    say(f"PAUSED {transfer.bytes_transfered}")
+    await client.transfers.queue(transfer)
 
 
 async def completed(transfer):

@@ -30,6 +30,9 @@ def arguments(about):
             command.add_argument("--count", type=int, default=1, help="files to fetch")
             command.add_argument("--out", required=True, help="folder to download to")
             command.add_argument("--from", dest="source", metavar="USER")
+            command.add_argument(
+                "--pause-at", type=int, metavar="BYTES", help="pause each file there, then resume it"
+            )
     args = parser.parse_args()
     logging.basicConfig(level=logging.DEBUG if args.verbose else logging.ERROR)
     return args

@@ -144,6 +144,11 @@ def fetch(client):
         core.downloads.enqueue_download(user, path, size=size, file_attributes=attributes)
     for (user, path), (_code, _name, size, *_rest) in wanted:
         transfer = core.downloads.transfers[user + path]
+        if args.pause_at is not None:
+            client.until(lambda: (transfer.current_byte_offset or 0) >= args.pause_at)
+            core.downloads.abort_downloads([transfer])
+            say(f"PAUSED {transfer.current_byte_offset}")
+            core.downloads.retry_downloads([transfer])
         client.until(lambda: transfer.status == TransferStatus.FINISHED)
         local, _exists = core.downloads.get_complete_download_file_path(user, path, size)
         say(f"DONE {path}\t{local}")

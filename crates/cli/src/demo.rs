@@ -13,7 +13,7 @@ use domain::Policy;
 use loopback::album;
 use loopback::discs::Discs;
 use loopback::world::World;
-use node::{Account, Node, Settings, StopReason};
+use node::{Account, Manners, Node, Settings, StopReason};
 
 use crate::client::Client;
 use crate::exit::Failure;
@@ -164,7 +164,9 @@ fn settings(dir: &Path, world: &World) -> Settings {
             upload_slots: 2,
             upload_bytes_per_s: None,
             description: String::new(),
+            manners: Manners::default(),
         },
+        share_finished: true,
         musicbrainz_url: services.clone(),
         acoustid_url: services,
         acoustid_key: Some("demo".into()),

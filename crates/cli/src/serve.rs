@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::Policy;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use node::config::{Config, ConfigError};
-use node::{Account, Node, Settings, StartError};
+use node::{Account, Manners, Node, Settings, StartError};
 
 use crate::exit::Failure;
 
@@ -40,7 +40,17 @@ fn settings(config: Config) -> Settings {
             upload_slots: soulseek.upload_slots.get(),
             upload_bytes_per_s: soulseek.upload_kib_per_s.map(|kib| kib.saturating_mul(1024)),
             description: soulseek.description,
+            manners: Manners {
+                download_bytes_per_s: soulseek
+                    .download_kib_per_s
+                    .map(|kib| kib.saturating_mul(1024)),
+                waiting_files_per_user: soulseek.waiting_files_per_user.get(),
+                waiting_bytes_per_user: soulseek.waiting_mib_per_user.get().saturating_mul(1 << 20),
+                banned: soulseek.banned,
+                ignored: soulseek.ignored,
+            },
         },
+        share_finished: soulseek.share_finished,
         musicbrainz_url: config.musicbrainz.url,
         acoustid_url: config.acoustid.url,
         acoustid_key: config.acoustid.key,

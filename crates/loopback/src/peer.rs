@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use soulseek::{Attributes, Client, ClientConfig, Event, LoginError, SharedFile, Shares};
+use soulseek::{Attributes, Client, ClientConfig, Event, LoginError, Manners, SharedFile, Shares};
 use tokio::task::JoinHandle;
 
 /// How a peer is.
@@ -67,6 +67,7 @@ impl Peer {
             upload_bytes_per_s: Some(manner.bytes_per_s),
             known_upload_speed: u32::try_from(manner.bytes_per_s).unwrap_or(u32::MAX),
             description: String::new(),
+            manners: Manners::default(),
         };
         let shares = Shares::new(offers.into_iter().map(|offer| SharedFile {
             virtual_path: offer.virtual_path,

@@ -5,10 +5,11 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
+use soulseek::Blocklist;
 
 /// Largest file that is read for a configuration or a password, in bytes.
 const LARGEST: u64 = 256 * 1024;
@@ -62,6 +63,24 @@ pub struct Soulseek {
     /// Limit of all uploads together, in KiB per second; none when absent.
     #[serde(default)]
     pub upload_kib_per_s: Option<u64>,
+    /// Limit of all downloads together, in KiB per second; none when absent.
+    #[serde(default)]
+    pub download_kib_per_s: Option<u64>,
+    /// Files that one user may have waiting.
+    #[serde(default = "waiting_files_per_user")]
+    pub waiting_files_per_user: NonZeroUsize,
+    /// MiB that one user may have waiting before more has to be asked for later.
+    #[serde(default = "waiting_mib_per_user")]
+    pub waiting_mib_per_user: NonZeroU64,
+    /// Whether finished music is shared.
+    #[serde(default = "yes")]
+    pub share_finished: bool,
+    /// Users, addresses and ranges of addresses that get nothing of us.
+    #[serde(default, deserialize_with = "blocklist")]
+    pub banned: Blocklist,
+    /// Users, addresses and ranges of addresses whose search answers are dropped.
+    #[serde(default, deserialize_with = "blocklist")]
+    pub ignored: Blocklist,
     /// What other users read about you.
     #[serde(default)]
     pub description: String,
@@ -111,6 +130,22 @@ fn listen() -> SocketAddr {
 
 fn upload_slots() -> NonZeroUsize {
     const { NonZeroUsize::new(2).expect("2 is not 0") }
+}
+
+fn waiting_files_per_user() -> NonZeroUsize {
+    const { NonZeroUsize::new(1_000).expect("1000 is not 0") }
+}
+
+fn waiting_mib_per_user() -> NonZeroU64 {
+    const { NonZeroU64::new(50 << 10).expect("51200 is not 0") }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn blocklist<'de, D: Deserializer<'de>>(from: D) -> Result<Blocklist, D::Error> {
+    Blocklist::parse(Vec::<String>::deserialize(from)?).map_err(de::Error::custom)
 }
 
 fn host_and_port<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
@@ -338,6 +373,9 @@ mod tests {
             ("user: \"a\\tb\"", "user name"),
             (&long, "user name"),
             ("upload_slots: 0", "0"),
+            ("waiting_files_per_user: 0", "0"),
+            ("banned: [mallory, 192.0.2.0/33]", "range of addresses"),
+            ("ignored: ['::/x']", "range of addresses"),
         ] {
             let (key, _) = line.split_once(':').unwrap();
             let other = if key == "user" { "description: y" } else { "user: ada" };

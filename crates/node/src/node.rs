@@ -50,6 +50,8 @@ pub struct Settings {
     pub music: PathBuf,
     /// The Soulseek account.
     pub account: Account,
+    /// Whether finished music is shared with others.
+    pub share_finished: bool,
     /// Address of MusicBrainz.
     pub musicbrainz_url: String,
     /// Address of AcoustID.
@@ -191,11 +193,13 @@ impl Node {
         let staging = Staging::open(staging_dir.clone())
             .map_err(|source| StartError::Folder { path: staging_dir, source })?;
         let (session, present) = session::slot();
+        let leaving = present.clone();
         let tools = Tools {
             inbox: inbox.clone(),
             session: present,
             staging,
             music: settings.music.clone(),
+            share_finished: settings.share_finished,
             shelf: shelf.clone(),
             musicbrainz: Arc::new(MusicBrainz::new(
                 &settings.musicbrainz_url,
@@ -256,6 +260,10 @@ impl Node {
             };
             stopping.send_replace(true);
             keeping.abort();
+            let client = leaving.borrow().clone();
+            if let Some(client) = client {
+                client.close().await;
+            }
             if !driving.is_finished() {
                 // The last append is let through; what comes after it is as if never seen.
                 let _ = driving.await;

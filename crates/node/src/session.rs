@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use domain::PeerId;
 use domain::observation::{Observation, SessionEnd};
-use soulseek::{Client, ClientConfig, Event, EventReceiver, LoginError, UploadOutcome};
+use soulseek::{Client, ClientConfig, Event, EventReceiver, LoginError, Manners, UploadOutcome};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -40,6 +40,8 @@ pub struct Account {
     pub upload_bytes_per_s: Option<u64>,
     /// What others read about us.
     pub description: String,
+    /// Limits, and who is kept away.
+    pub manners: Manners,
 }
 
 /// The client while we are logged in.
@@ -71,6 +73,7 @@ pub(crate) fn keep(
                 upload_bytes_per_s: account.upload_bytes_per_s,
                 known_upload_speed: 0,
                 description: account.description.clone(),
+                manners: account.manners.clone(),
             };
             let reason = match Client::login(config, shelf.shares()).await {
                 Ok((client, events)) => {
@@ -211,6 +214,7 @@ mod tests {
             upload_bytes_per_s: None,
             known_upload_speed: 0,
             description: String::new(),
+            manners: Manners::default(),
         };
         Client::login(config, Shares::default()).await.unwrap()
     }

@@ -3,22 +3,27 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::distributed;
 use crate::download::Download;
 use crate::event::{self, EventReceiver};
+use crate::manners::Manners;
 use crate::search::{LONGEST_QUERY, Search};
 use crate::server::{self, LogInError};
 use crate::session::{Founding, Session, SessionEnded};
 use crate::shares::Shares;
-use crate::upload::Uploads;
+use crate::upload::{self, Uploads};
 use crate::wire::ServerRequest;
 
 /// Requests that may wait to be written to the server.
 const TO_SERVER: usize = 256;
+/// How long those who wait for our files may take to hear that we leave.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Who logs in where, and how it serves others.
 #[derive(Clone)]
@@ -46,6 +51,8 @@ pub struct ClientConfig {
     pub known_upload_speed: u32,
     /// What others read about this user.
     pub description: String,
+    /// Limits, and who is kept away.
+    pub manners: Manners,
 }
 
 impl std::fmt::Debug for ClientConfig {
@@ -187,7 +194,9 @@ impl Client {
                 config.upload_slots,
                 config.upload_bytes_per_s,
                 config.known_upload_speed,
+                config.manners.room(),
             ),
+            manners: config.manners,
             events,
             distributed,
             to_server,
@@ -240,9 +249,14 @@ impl Client {
         session.mention_to_server(server::shared_counts(session));
     }
 
-    /// Logs out and returns once every socket is closed, so that the port is free again.
+    /// Tells those who wait for our files, logs out, and returns once every socket is closed, so that
+    /// the port is free again.
     pub async fn close(self) {
-        self.hold.session.end_and_wait().await;
+        let session = &self.hold.session;
+        if !session.has_ended() {
+            let _ = timeout(FAREWELL, upload::close_queue(session)).await;
+        }
+        session.end_and_wait().await;
     }
 
     fn session(&self) -> Result<&Arc<Session>, ClientError> {

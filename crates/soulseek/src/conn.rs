@@ -118,7 +118,8 @@ impl Head {
         Ok(Frame { code: self.code, body })
     }
 
-    fn body_bytes(&self, channel: Channel) -> Result<usize, FrameError> {
+    /// Bytes of the body, within what this channel allows.
+    pub(crate) fn body_bytes(&self, channel: Channel) -> Result<usize, FrameError> {
         channel.body_bytes(self.length, self.code)
     }
 

@@ -126,6 +126,9 @@ async fn direct(
     if listening.is_offline() {
         return Err(ConnectError::Offline);
     }
+    if listening.is_banned(session) {
+        return Err(ConnectError::Unreachable);
+    }
     let hello = PeerInit::Hello { user: session.user.clone(), kind, number: 0 };
     call(session, listening, &hello).await.map_err(|_| ConnectError::Unreachable)
 }
@@ -139,17 +142,17 @@ pub(crate) fn return_call(
     token: u32,
 ) {
     let refusal = ServerRequest::CantConnectToPeer { token, user: user.clone() };
-    let permit = match Arc::clone(&session.return_calls).try_acquire_owned() {
-        Ok(permit) => permit,
-        Err(_) => return session.mention_to_server(refusal),
-    };
+    if listening.is_banned(session) {
+        return session.mention_to_server(refusal);
+    }
+    let mut place = session.return_calls.enter(user.clone());
     let calling = Arc::clone(session);
     session.spawn(async move {
-        match call(&calling, listening, &PeerInit::PierceFirewall { token }).await {
-            Ok(introduced) => arrived(&calling, &user, kind, introduced),
-            Err(_) => calling.mention_to_server(refusal),
+        let introduction = PeerInit::PierceFirewall { token };
+        match place.within(call(&calling, listening, &introduction)).await {
+            Some(Ok(introduced)) => arrived(&calling, &user, kind, introduced),
+            Some(Err(_)) | None => calling.mention_to_server(refusal),
         }
-        drop(permit);
     });
 }
 

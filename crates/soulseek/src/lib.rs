@@ -5,13 +5,17 @@
 //! `SOULSEEK.md`, whose sections the comments name. Open the files in the order below.
 
 mod attributes;
+mod blocklist;
 mod client;
 pub mod conn;
 mod connect;
+mod crowd;
 mod distributed;
 mod download;
 mod event;
 mod listen;
+mod manners;
+mod pace;
 mod peers;
 mod reach;
 mod search;
@@ -23,9 +27,11 @@ mod upload;
 pub mod wire;
 
 pub use attributes::{Attributes, RemoteFile};
+pub use blocklist::{Blocklist, BlocklistError};
 pub use client::{Client, ClientConfig, ClientError, ListenError, LoginError};
 pub use download::{Download, DownloadEnd, DownloadEvent, FileStream, TransferError};
 pub use event::{Event, EventReceiver, UploadOutcome};
+pub use manners::Manners;
 pub use search::{Search, SearchAnswer};
 pub use server::md5_hex;
 pub use shares::{Audience, Builder, Found, OpenError, SharedFile, Shares};

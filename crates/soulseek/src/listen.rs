@@ -1,11 +1,12 @@
 //! Takes in connections from others and learns from their first frame what they are for.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::conn::read_head;
+use crate::conn::{Frame, ReadError, read_head};
 use crate::connect::arrived;
 use crate::reach::Introduced;
 use crate::session::Session;
@@ -22,7 +23,7 @@ pub(crate) fn start(session: &Arc<Session>, listener: TcpListener, obfuscated: b
     session.spawn(async move {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => greet(&listening, stream, obfuscated),
+                Ok((stream, from)) => greet(&listening, stream, from.ip(), obfuscated),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(REFUSED_PAUSE).await;
@@ -32,25 +33,23 @@ pub(crate) fn start(session: &Arc<Session>, listener: TcpListener, obfuscated: b
     });
 }
 
-fn greet(session: &Arc<Session>, mut stream: TcpStream, obfuscated: bool) {
-    let Ok(permit) = Arc::clone(&session.greetings).try_acquire_owned() else {
-        tracing::debug!("too many connections are introducing themselves");
-        return;
-    };
+fn greet(session: &Arc<Session>, stream: TcpStream, from: IpAddr, obfuscated: bool) {
+    if session.manners.banned.has_address(from) {
+        return tracing::debug!(%from, "a banned address");
+    }
+    let mut place = session.greetings.enter(from);
     let greeting = Arc::clone(session);
     session.spawn(async move {
         let _ = stream.set_nodelay(true);
-        let head = read_head(&mut stream, Channel::Init, GREETING_PATIENCE, obfuscated).await;
-        let frame = match head {
-            Ok(head) => head.read_body(&mut stream, Channel::Init).await,
-            Err(error) => Err(error),
+        let mut caller = Introduced { stream, obfuscated, certain: true };
+        let frame = match place.within(introduction(&mut caller)).await {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                return tracing::debug!(%error, "a connection did not introduce itself");
+            }
+            None => return tracing::debug!(%from, "others want to introduce themselves, too"),
         };
-        let frame = match frame {
-            Ok(frame) => frame,
-            Err(error) => return tracing::debug!(%error, "a connection did not introduce itself"),
-        };
-        drop(permit);
-        let caller = Introduced { stream, obfuscated, certain: true };
+        drop(place);
         match PeerInit::decode(frame.code, &frame.body) {
             Ok(PeerInit::Hello { user, kind, .. }) => arrived(&greeting, &user, kind, caller),
             Ok(PeerInit::PierceFirewall { token }) => {
@@ -62,4 +61,11 @@ fn greet(session: &Arc<Session>, mut stream: TcpStream, obfuscated: bool) {
             Err(error) => tracing::debug!(%error, "a connection introduced itself strangely"),
         }
     });
+}
+
+/// The first frame.
+async fn introduction(caller: &mut Introduced) -> Result<Frame, ReadError> {
+    let Introduced { stream, obfuscated, .. } = caller;
+    let head = read_head(stream, Channel::Init, GREETING_PATIENCE, *obfuscated).await?;
+    head.read_body(stream, Channel::Init).await
 }

@@ -6,18 +6,20 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
-use crate::conn::{Frame, read_head, write_all};
+use crate::conn::{Frame, ReadError, read_head, write_all};
 use crate::connect::{ConnectError, open_for_messages};
+use crate::crowd::{Crowd, greediest};
 use crate::reach::Introduced;
 use crate::session::{Session, lock};
-use crate::shares::StoredList;
+use crate::shares::{Shares, StoredList};
 use crate::token::random;
 use crate::wire::obfuscated::Keystream;
 use crate::wire::peer::{
@@ -30,14 +32,20 @@ use crate::wire::{Channel, PeerMessage};
 const IDLE: Duration = Duration::from_secs(120);
 /// Messages that may wait to be written to one connection.
 const OUTBOX: usize = 64;
-/// Message connections in all; more than this are turned away.
+/// A message of so many bytes may be read at any time: all requests and most answers.
+const SHORT: usize = 32 << 10;
+/// Longer messages that may be on their way in at the same time.
+const LONG_MESSAGES: usize = 64;
+/// Message connections in all; beyond it, the oldest of whoever has the most is closed.
 const LINKS: usize = 600;
 /// Message connections of one user; two honest clients never need more than a few.
 const LINKS_PER_USER: usize = 8;
 
 /// Every open message connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Peers {
+    /// Long messages of which a part is here, by address.
+    long_messages: Arc<Crowd<IpAddr>>,
     links: Mutex<HashMap<String, Vec<Link>>>,
     /// One dialler at a time per user.
     gates: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -49,9 +57,12 @@ pub(crate) struct Peers {
 #[derive(Debug, Clone)]
 pub(crate) struct Link {
     number: u64,
+    address: IpAddr,
     outbox: mpsc::Sender<Outgoing>,
     /// Whether the other side is known to use it, see [`Introduced::certain`].
     certain: Arc<AtomicBool>,
+    /// Closed when another connection needs the room.
+    put_out: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -134,21 +145,13 @@ pub(crate) fn adopt(session: &Arc<Session>, user: &str, introduced: Introduced) 
     let (outbox, outgoing) = mpsc::channel(OUTBOX);
     let number = session.peers.next_link.fetch_add(1, Ordering::Relaxed);
     let Introduced { stream, obfuscated, certain } = introduced;
-    let link = Link { number, outbox, certain: Arc::new(AtomicBool::new(certain)) };
-    {
-        let mut links = lock(&session.peers.links);
-        let open: usize = links.values().map(Vec::len).sum();
-        let of_user = links.get(user).map_or(0, Vec::len);
-        if open >= LINKS || of_user >= LINKS_PER_USER {
-            tracing::debug!(user, open, "too many message connections");
-            return None;
-        }
-        // Only now, so that no name is kept whose connection was turned away.
-        links.entry(user.to_owned()).or_default().push(link.clone());
-    }
+    let address = stream.peer_addr().ok()?.ip();
+    let (put_out, certain) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(certain)));
+    let link = Link { number, address, outbox, certain, put_out };
+    session.peers.admit(user, &link);
     session.peers.appeared.notify_waiters();
     let (read_half, write_half) = stream.into_split();
-    start_writing(session, user.to_owned(), number, (write_half, obfuscated), outgoing);
+    start_writing(session, user.to_owned(), &link, (write_half, obfuscated), outgoing);
     start_reading(session, user.to_owned(), link.clone(), (read_half, obfuscated));
     Some(link)
 }
@@ -156,23 +159,30 @@ pub(crate) fn adopt(session: &Arc<Session>, user: &str, introduced: Introduced) 
 fn start_writing(
     session: &Arc<Session>,
     user: String,
-    number: u64,
+    link: &Link,
     (mut stream, obfuscated): (OwnedWriteHalf, bool),
     mut outgoing: mpsc::Receiver<Outgoing>,
 ) {
-    let writing = Arc::clone(session);
+    let (writing, number) = (Arc::clone(session), link.number);
+    let put_out = Arc::clone(&link.put_out);
     session.spawn(async move {
-        while let Some(Outgoing { mut frame, stored, written }) = outgoing.recv().await {
-            let mut keys = obfuscated.then(|| conceal(&mut frame));
-            let mut wrote = write_all(&mut stream, &frame).await;
-            if let (Ok(()), Some(list)) = (&wrote, stored) {
-                wrote = write_list(&mut stream, list, &mut keys).await;
+        let write = async {
+            while let Some(Outgoing { mut frame, stored, written }) = outgoing.recv().await {
+                let mut keys = obfuscated.then(|| conceal(&mut frame));
+                let mut wrote = write_all(&mut stream, &frame).await;
+                if let (Ok(()), Some(list)) = (&wrote, stored) {
+                    wrote = write_list(&mut stream, list, &mut keys).await;
+                }
+                if let Err(error) = wrote {
+                    tracing::debug!(user, %error, "a message was not written");
+                    break;
+                }
+                let _ = written.send(());
             }
-            if let Err(error) = wrote {
-                tracing::debug!(user, %error, "a message was not written");
-                break;
-            }
-            let _ = written.send(());
+        };
+        tokio::select! {
+            () = write => {}
+            _ = put_out.acquire() => {}
         }
         writing.peers.remove(&user, number);
     });
@@ -212,31 +222,55 @@ fn start_reading(
 ) {
     let reading = Arc::clone(session);
     session.spawn(async move {
-        let end = loop {
-            let head = match read_head(&mut stream, Channel::Peer, IDLE, obfuscated).await {
-                Ok(head) => head,
-                Err(end) => break end,
-            };
-            let frame = match head.read_body(&mut stream, Channel::Peer).await {
-                Ok(frame) => frame,
-                Err(end) => break end,
-            };
-            link.certain.store(true, Ordering::Relaxed);
-            if let Some(message) = understand(&reading, &user, &frame) {
-                act(&reading, &user, &link, message).await;
+        let read = async {
+            loop {
+                let frame = match read(&reading, &link, &mut stream, obfuscated).await {
+                    Ok(frame) => frame,
+                    Err(end) => return tracing::trace!(user, %end, "message connection closed"),
+                };
+                link.certain.store(true, Ordering::Relaxed);
+                if let Some(message) = understand(&reading, &user, link.address, &frame) {
+                    act(&reading, &user, &link, message).await;
+                }
             }
         };
-        tracing::trace!(user, %end, "message connection closed");
+        tokio::select! {
+            () = read => {}
+            _ = link.put_out.acquire() => tracing::debug!(user, "others need the room"),
+        }
         reading.peers.remove(&user, link.number);
     });
 }
 
+/// Reads a message. Long ones only so many at a time, so that hundreds of strangers who never come
+/// to the end of theirs fill no memory.
+async fn read(
+    session: &Session,
+    link: &Link,
+    stream: &mut OwnedReadHalf,
+    obfuscated: bool,
+) -> Result<Frame, ReadError> {
+    let head = read_head(stream, Channel::Peer, IDLE, obfuscated).await?;
+    if head.body_bytes(Channel::Peer)? <= SHORT {
+        return head.read_body(stream, Channel::Peer).await;
+    }
+    let mut place = session.peers.long_messages.enter(link.address);
+    place.within(head.read_body(stream, Channel::Peer)).await.unwrap_or(Err(ReadError::TimedOut))
+}
+
 /// Decodes what somebody wants to know. Decided by the code and a few bytes, because a small frame can
 /// unpack to a large message, and anybody may send one.
-fn understand(session: &Session, user: &str, frame: &Frame) -> Option<PeerMessage> {
+fn understand(
+    session: &Session,
+    user: &str,
+    address: IpAddr,
+    frame: &Frame,
+) -> Option<PeerMessage> {
+    let ignored = &session.manners.ignored;
     let wanted = match frame.code {
         // Nothing here asks others for their shares or for information about them.
         code if BROWSE_ANSWERS.contains(&code) => false,
+        SEARCH_ANSWER if ignored.has_user(user) || ignored.has_address(address) => false,
         SEARCH_ANSWER => session.searches.want(user, &frame.body),
         _ => true,
     };
@@ -305,7 +339,7 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
         }
         PeerMessage::GetShareList {} => {
             let Ok(_turn) = session.browsings.acquire().await else { return };
-            let list = session.shares().list_for(user);
+            let list = shown_to(session, user).list_for(user);
             match stored_frame(SHARE_LIST, list.length()) {
                 Some(frame) => sent(link.send_frame(frame, Some(list)).await),
                 None => tracing::warn!("our list is longer than any message"),
@@ -313,7 +347,7 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
         }
         PeerMessage::GetFolder { token, folder } => {
             let Ok(_turn) = session.browsings.acquire().await else { return };
-            let (shares, asking) = (session.shares(), user.to_owned());
+            let (shares, asking) = (shown_to(session, user), user.to_owned());
             // A large folder takes a while to pack, and other connections should not wait for it.
             let packing = tokio::task::spawn_blocking(move || {
                 let folders = shares.folder_for(&asking, &folder);
@@ -330,6 +364,11 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
         | PeerMessage::UploadQueued {}
         | PeerMessage::Unknown { .. } => tracing::debug!(user, "a message nobody here knows"),
     }
+}
+
+/// What somebody may see of our shares.
+fn shown_to(session: &Session, user: &str) -> Shares {
+    if session.manners.banned.has_user(user) { Shares::default() } else { session.shares() }
 }
 
 /// Length and code of a message whose body is stored.
@@ -350,8 +389,45 @@ async fn reply(link: &Link, message: &PeerMessage) {
     }
 }
 
+impl Default for Peers {
+    fn default() -> Peers {
+        Peers {
+            long_messages: Crowd::new(LONG_MESSAGES),
+            links: Mutex::default(),
+            gates: Mutex::default(),
+            appeared: Notify::new(),
+            next_link: AtomicU64::new(0),
+        }
+    }
+}
+
 impl Peers {
-    fn newest(&self, user: &str) -> Option<Link> {
+    /// Makes a connection known, and room for it where there is none: whoever has the most open loses
+    /// their oldest, so that nobody can keep others out by opening many. Of one user's, too, because
+    /// anybody may call themselves by that name.
+    fn admit(&self, user: &str, link: &Link) {
+        let mut links = lock(&self.links);
+        let open: usize = links.values().map(Vec::len).sum();
+        let of_user = links.get(user).map_or(0, Vec::len);
+        let number = |link: &Link| (link.address, link.number);
+        let victim = if of_user >= LINKS_PER_USER {
+            greediest(links.get(user).into_iter().flatten().map(number))
+        } else if open >= LINKS {
+            greediest(links.values().flatten().map(number))
+        } else {
+            None
+        };
+        if let Some(victim) = victim {
+            links.retain(|_, of_user| {
+                let out = of_user.extract_if(.., |link| link.number == victim);
+                out.for_each(|link| link.put_out.close());
+                !of_user.is_empty()
+            });
+        }
+        links.entry(user.to_owned()).or_default().push(link.clone());
+    }
+
+    pub(crate) fn newest(&self, user: &str) -> Option<Link> {
         let links = lock(&self.links);
         let open =
             || links.get(user).into_iter().flatten().rev().filter(|it| !it.outbox.is_closed());
@@ -386,19 +462,37 @@ impl Peers {
     }
 }
 
+/// A connection to a user that is as good as open, and the frames that go out on it.
+#[cfg(test)]
+pub(crate) fn test_link(session: &Arc<Session>, user: &str) -> mpsc::Receiver<Vec<u8>> {
+    let (outbox, mut outgoing) = mpsc::channel::<Outgoing>(OUTBOX);
+    let (address, put_out) = (IpAddr::from([127, 0, 0, 1]), Arc::new(Semaphore::new(0)));
+    let certain = Arc::new(AtomicBool::new(true));
+    session.peers.admit(user, &Link { number: 0, address, outbox, certain, put_out });
+    let (sender, frames) = mpsc::channel(OUTBOX);
+    session.spawn(async move {
+        while let Some(Outgoing { frame, written, .. }) = outgoing.recv().await {
+            let _ = (sender.send(frame).await, written.send(()));
+        }
+    });
+    frames
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
 
-    use tokio::net::{TcpListener, TcpStream};
-
     use super::*;
     use crate::attributes::Attributes;
+    use crate::blocklist::Blocklist;
+    use crate::manners::Manners;
     use crate::search::Search;
-    use crate::session::offline;
-    use crate::shares::{SharedFile, Shares};
+    use crate::session::{offline, offline_with};
+    use crate::shares::SharedFile;
     use crate::wire::metered;
     use crate::wire::peer::{FileEntry, FolderEntry, SearchAnswer, ShareList};
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn frame(message: &PeerMessage) -> Frame {
         Frame { code: message.code(), body: message.encode_body() }
@@ -407,7 +501,9 @@ mod tests {
     /// A link nobody reads from or writes to, and what would be written.
     fn link(number: u64) -> (Link, mpsc::Receiver<Outgoing>) {
         let (outbox, outgoing) = mpsc::channel(OUTBOX);
-        (Link { number, outbox, certain: Arc::new(AtomicBool::new(true)) }, outgoing)
+        let (address, put_out) = (IpAddr::from([127, 0, 0, 1]), Arc::new(Semaphore::new(0)));
+        let certain = Arc::new(AtomicBool::new(true));
+        (Link { number, address, outbox, certain, put_out }, outgoing)
     }
 
     /// As many files as one small frame unpacks to.
@@ -456,7 +552,7 @@ mod tests {
         ] {
             let frame = frame(&message);
             assert!(frame.body.len() < 64 << 10);
-            let (understood, unpacked) = metered(|| understand(&session, "mallory", &frame));
+            let (understood, unpacked) = metered(|| understand(&session, "mallory", HERE, &frame));
             assert_eq!((understood, unpacked), (None, 0), "code {}", frame.code);
         }
     }
@@ -467,7 +563,7 @@ mod tests {
         let search = Search::begin(&session);
         let look = |message: &PeerMessage| {
             let frame = frame(message);
-            let (understood, unpacked) = metered(|| understand(&session, "ada", &frame));
+            let (understood, unpacked) = metered(|| understand(&session, "ada", HERE, &frame));
             (understood.is_some(), unpacked)
         };
         for (user, token) in [("ada", search.token().wrapping_add(1)), ("bo", search.token())] {
@@ -495,21 +591,55 @@ mod tests {
         assert_eq!(numbers(), Some(2), "the other side spoke on it");
     }
 
-    #[tokio::test]
-    async fn turning_a_connection_away_leaves_no_trace_of_it() {
-        let (session, _) = offline(Shares::default());
-        for number in 0..LINKS {
-            let user = format!("user{}", number / LINKS_PER_USER);
-            lock(&session.peers.links).entry(user).or_default().push(link(number as u64).0);
+    #[test]
+    fn whoever_has_the_most_connections_makes_room_for_others() {
+        let peers = Peers::default();
+        let open = |user: &str, number| {
+            let (mut link, outgoing) = link(number);
+            link.address = IpAddr::from([10, 0, 0, user.as_bytes()[0]]);
+            peers.admit(user, &link);
+            (link, outgoing)
+        };
+        let (ada, _ada) = open("ada", 0);
+        let taken: Vec<_> = (0..LINKS as u64 * 2)
+            .map(|number| open(&format!("x{}", number / 7), number + 1))
+            .collect();
+        let (bo, _bo) = open("bo", 9_999);
+        let count =
+            |links: &HashMap<String, Vec<Link>>| links.values().map(Vec::len).sum::<usize>();
+        let links = lock(&peers.links);
+        assert_eq!(count(&links), LINKS);
+        assert!(links.contains_key("ada") && links.contains_key("bo") && !links.contains_key("x0"));
+        assert!(!ada.put_out.is_closed() && !bo.put_out.is_closed());
+        assert_eq!(taken.iter().filter(|(link, _)| !link.put_out.is_closed()).count(), LINKS - 2);
+    }
+
+    #[test]
+    fn nobody_is_kept_out_by_those_who_use_their_name() {
+        let peers = Peers::default();
+        let (mut theirs, _ada) = link(0);
+        theirs.address = IpAddr::from([10, 0, 0, 1]);
+        peers.admit("ada", &theirs);
+        let false_ones: Vec<_> = (1..30).map(link).collect();
+        for (link, _) in &false_ones {
+            peers.admit("ada", link);
         }
-        let known = lock(&session.peers.links).len();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        for user in ["mallory1", "mallory2"] {
-            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let introduced = Introduced { stream, obfuscated: false, certain: true };
-            assert!(adopt(&session, user, introduced).is_none());
+        assert_eq!(lock(&peers.links)["ada"].len(), LINKS_PER_USER);
+        assert!(!theirs.put_out.is_closed());
+        assert_eq!(peers.newest("ada").unwrap().number, 29);
+    }
+
+    #[test]
+    fn answers_of_those_who_are_ignored_are_dropped() {
+        for (entry, expected) in [("ada", false), ("127.0.0.0/8", false), ("bo", true)] {
+            let ignored = Blocklist::parse([entry]).unwrap();
+            let manners = Manners { ignored, ..Manners::default() };
+            let (session, _) = offline_with(Shares::default(), manners);
+            let search = Search::begin(&session);
+            let frame = frame(&answer("ada", search.token()));
+            let (understood, unpacked) = metered(|| understand(&session, "ada", HERE, &frame));
+            assert_eq!((understood.is_some(), unpacked > 0), (expected, expected), "{entry}");
         }
-        assert_eq!(lock(&session.peers.links).len(), known);
     }
 
     #[tokio::test]

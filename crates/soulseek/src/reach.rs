@@ -44,6 +44,11 @@ impl Listening {
         Listening { ip, port: real(port), obfuscated_port }
     }
 
+    /// Whether we have nothing to do with this address.
+    pub(crate) fn is_banned(self, session: &Session) -> bool {
+        session.manners.banned.has_address(self.ip.into())
+    }
+
     /// All zero: the server knows no address.
     pub(crate) fn is_offline(self) -> bool {
         self.ip.is_unspecified()

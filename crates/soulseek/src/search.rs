@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::attributes::RemoteFile;
+use crate::crowd::Crowd;
 use crate::session::{Session, lock};
 use crate::shares::Found;
 use crate::wire::{PeerMessage, peer};
@@ -18,7 +19,7 @@ const ANSWERS_BYTES: usize = 8 << 20;
 pub(crate) const LONGEST_QUERY: usize = 256;
 /// Files in one answer of ours. SOULSEEK.md 2.7.
 const FILES_PER_ANSWER: usize = 100;
-/// Answers of ours being delivered at the same time; searches beyond it stay unanswered.
+/// Answers of ours being delivered at the same time; beyond it, those that take longest are given up.
 const DELIVERIES: usize = 32;
 /// Searches remembered so that a second copy is not answered again.
 const REMEMBERED: usize = 512;
@@ -143,7 +144,8 @@ impl Searches {
 pub(crate) struct Answering {
     excluded: RwLock<Arc<[String]>>,
     recent: Mutex<VecDeque<(String, u32)>>,
-    deliveries: Arc<Semaphore>,
+    /// By user.
+    deliveries: Arc<Crowd<String>>,
 }
 
 impl Default for Answering {
@@ -151,7 +153,7 @@ impl Default for Answering {
         Answering {
             excluded: RwLock::new(Arc::from([])),
             recent: Mutex::default(),
-            deliveries: Arc::new(Semaphore::new(DELIVERIES)),
+            deliveries: Crowd::new(DELIVERIES),
         }
     }
 }
@@ -183,7 +185,10 @@ pub(crate) fn answer(session: &Arc<Session>, user: String, token: u32, query: St
     if query.len() > LONGEST_QUERY || user == session.user || !answering.is_new(&user, token) {
         return;
     }
-    let Ok(permit) = Arc::clone(&answering.deliveries).try_acquire_owned() else { return };
+    if session.manners.banned.has_user(&user) {
+        return;
+    }
+    let mut place = answering.deliveries.enter(user.clone());
     let excluded = Arc::clone(&answering.excluded.read().unwrap_or_else(PoisonError::into_inner));
     let delivering = Arc::clone(session);
     session.spawn(async move {
@@ -211,10 +216,11 @@ pub(crate) fn answer(session: &Arc<Session>, user: String, token: u32, query: St
             private_files: entries(private),
         };
         let message = PeerMessage::SearchAnswer { answer };
-        if let Err(error) = crate::peers::send(&delivering, &user, &message).await {
-            tracing::debug!(user, ?error, "a search answer was not delivered");
+        match place.within(crate::peers::send(&delivering, &user, &message)).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(user, ?error, "a search answer was not delivered"),
+            None => tracing::debug!(user, "others wait for answers, too"),
         }
-        drop(permit);
     });
 }
 

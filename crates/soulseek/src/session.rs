@@ -11,9 +11,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::connect::{Addresses, Invitations};
+use crate::crowd::Crowd;
 use crate::distributed::NewsSender;
 use crate::download::Downloads;
 use crate::event::EventSender;
+use crate::manners::Manners;
 use crate::peers::Peers;
 use crate::search::{Answering, Searches};
 use crate::shares::Shares;
@@ -50,9 +52,13 @@ pub(crate) struct Session {
     pub(crate) answering: Answering,
     pub(crate) downloads: Downloads,
     pub(crate) uploads: Uploads,
-    pub(crate) greetings: Arc<Semaphore>,
-    pub(crate) return_calls: Arc<Semaphore>,
-    pub(crate) file_greetings: Arc<Semaphore>,
+    pub(crate) manners: Manners,
+    /// By address.
+    pub(crate) greetings: Arc<Crowd<IpAddr>>,
+    /// By user.
+    pub(crate) return_calls: Arc<Crowd<String>>,
+    /// By address.
+    pub(crate) file_greetings: Arc<Crowd<IpAddr>>,
     pub(crate) browsings: Semaphore,
     /// To the task that keeps our place in the search network.
     pub(crate) distributed: NewsSender,
@@ -73,6 +79,7 @@ pub(crate) struct Founding {
     pub(crate) obfuscates: bool,
     pub(crate) shares: Shares,
     pub(crate) uploads: Uploads,
+    pub(crate) manners: Manners,
     pub(crate) events: EventSender,
     pub(crate) distributed: NewsSender,
     pub(crate) to_server: mpsc::Sender<Vec<u8>>,
@@ -93,11 +100,12 @@ impl Session {
             peers: Peers::default(),
             searches: Searches::default(),
             answering: Answering::default(),
-            downloads: Downloads::default(),
+            downloads: Downloads::new(founding.manners.download_bytes_per_s),
             uploads: founding.uploads,
-            greetings: Arc::new(Semaphore::new(GREETINGS)),
-            return_calls: Arc::new(Semaphore::new(RETURN_CALLS)),
-            file_greetings: Arc::new(Semaphore::new(FILE_GREETINGS)),
+            manners: founding.manners,
+            greetings: Crowd::new(GREETINGS),
+            return_calls: Crowd::new(RETURN_CALLS),
+            file_greetings: Crowd::new(FILE_GREETINGS),
             browsings: Semaphore::new(BROWSINGS),
             distributed: founding.distributed,
             to_server: founding.to_server,
@@ -167,6 +175,15 @@ impl Session {
 /// A session without a server, and what it would tell one.
 #[cfg(test)]
 pub(crate) fn offline(shares: Shares) -> (Arc<Session>, mpsc::Receiver<Vec<u8>>) {
+    offline_with(shares, Manners::default())
+}
+
+/// The same with manners of its own.
+#[cfg(test)]
+pub(crate) fn offline_with(
+    shares: Shares,
+    manners: Manners,
+) -> (Arc<Session>, mpsc::Receiver<Vec<u8>>) {
     let (to_server, requests) = mpsc::channel(1_000);
     let session = Session::new(Founding {
         user: "bo".to_owned(),
@@ -174,7 +191,8 @@ pub(crate) fn offline(shares: Shares) -> (Arc<Session>, mpsc::Receiver<Vec<u8>>)
         local: IpAddr::from([127, 0, 0, 1]),
         obfuscates: false,
         shares,
-        uploads: Uploads::new(1, None, 0),
+        uploads: Uploads::new(1, None, 0, manners.room()),
+        manners,
         events: crate::event::channel().0,
         distributed: crate::distributed::channel().0,
         to_server,

@@ -1,7 +1,10 @@
 //! Clients meet each other on the loopback server: real sockets, one 127.x address per user.
 
+mod hostile;
+mod manners;
 mod obfuscated;
 mod real_clients;
+mod stranger;
 mod strangers;
 mod tree;
 
@@ -15,9 +18,9 @@ use soulseek::wire::{
     Channel, ConnectionKind, PeerInit, PeerMessage, ServerMessage, ServerRequest,
 };
 use soulseek::{
-    Attributes, Client, ClientConfig, ClientError, Download, DownloadEnd, DownloadEvent, Event,
-    EventReceiver, FileStream, ListenError, LoginError, SharedFile, Shares, TransferError,
-    UploadOutcome,
+    Attributes, Blocklist, Client, ClientConfig, ClientError, Download, DownloadEnd, DownloadEvent,
+    Event, EventReceiver, FileStream, ListenError, LoginError, Manners, SharedFile, Shares,
+    TransferError, UploadOutcome,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -50,6 +53,7 @@ fn config(server: &SoulseekServer, user: &str, last: u8) -> ClientConfig {
         upload_bytes_per_s: None,
         known_upload_speed: 0,
         description: "a test".to_owned(),
+        manners: Manners::default(),
     }
 }
 
@@ -210,6 +214,7 @@ async fn every_refusal_of_a_server_has_its_own_error() {
             upload_bytes_per_s: None,
             known_upload_speed: 0,
             description: String::new(),
+            manners: Manners::default(),
         };
         let (refused, ()) = tokio::join!(Client::login(config, Shares::default()), answering);
         assert_eq!(refused.unwrap_err().to_string(), expected);
@@ -358,7 +363,7 @@ async fn an_uploader_that_leaves_the_network_ends_what_is_queued() {
     let mut download = ada.download("bo", SONG).await.unwrap();
     assert_eq!(timeout(LIMIT, download.next()).await.unwrap(), DownloadEvent::Queued);
     assert_eq!(timeout(LIMIT, download.next()).await.unwrap(), DownloadEvent::Place(1));
-    bo.close().await;
+    drop(bo);
     assert_eq!(ended(&mut download).await, DownloadEnd::PeerOffline);
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Tools {
     pub(crate) session: Present,
     pub(crate) staging: Staging,
     pub(crate) music: PathBuf,
+    pub(crate) share_finished: bool,
     pub(crate) shelf: Shelf,
     pub(crate) musicbrainz: Arc<MusicBrainz>,
     /// Turns to ask MusicBrainz, one request after another as its rules ask.
@@ -153,7 +154,8 @@ impl Performer {
                     }
                 });
             }
-            Effect::Share { path } => tools.shelf.add(&path),
+            Effect::Share { path } if tools.share_finished => tools.shelf.add(&path),
+            Effect::Share { .. } => {}
         }
     }
 

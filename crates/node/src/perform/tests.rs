@@ -13,7 +13,7 @@ use loopback::album;
 use loopback::music::encode_flac;
 use loopback::peer::{Manner, Offer, Peer};
 use loopback::soulseek_server::SoulseekServer;
-use soulseek::{Client, ClientConfig, EventReceiver, Shares};
+use soulseek::{Client, ClientConfig, EventReceiver, Manners, Shares};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -48,6 +48,7 @@ impl Bench {
             session,
             staging: Staging::open(dir.path().join("staging")).unwrap(),
             shelf: Shelf::new(&music),
+            share_finished: true,
             music,
             musicbrainz: Arc::new(MusicBrainz::new(nowhere, "test").unwrap()),
             musicbrainz_turns: Arc::new(Throttle::new(Duration::ZERO)),
@@ -228,6 +229,7 @@ async fn log_in(server: &SoulseekServer, last: u8) -> (Client, EventReceiver) {
         upload_bytes_per_s: None,
         known_upload_speed: 0,
         description: String::new(),
+        manners: Manners::default(),
     };
     Client::login(config, Shares::default()).await.unwrap()
 }

@@ -278,7 +278,8 @@ fn ended(end: DownloadEnd) -> TransferFault {
     match end {
         DownloadEnd::Denied(words) => TransferFault::Denied(words),
         DownloadEnd::UploadFailed => TransferFault::UploadFailed,
-        DownloadEnd::PeerOffline => TransferFault::PeerOffline,
+        // Nothing is wrong with the file: it is there when its owner is back.
+        DownloadEnd::PeerOffline | DownloadEnd::PeerLeaving => TransferFault::PeerOffline,
         DownloadEnd::CannotConnect => TransferFault::CannotConnect,
         DownloadEnd::SessionEnded => TransferFault::SessionClosed,
     }

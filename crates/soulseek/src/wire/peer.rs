@@ -60,6 +60,8 @@ pub mod reason {
     pub const NOT_SHARED: &str = "File not shared.";
     /// The file could not be read.
     pub const READ_ERROR: &str = "File read error.";
+    /// The uploader is about to leave; ask again when it is back.
+    pub const PENDING_SHUTDOWN: &str = "Pending shutdown.";
     /// Wait: it is queued.
     pub const QUEUED: &str = "Queued";
     /// Too many files are queued by this user already; ask again later.

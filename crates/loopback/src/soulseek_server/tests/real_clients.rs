@@ -10,18 +10,32 @@ use tokio::process::{Child, Command};
 
 use super::*;
 
+mod patience;
+
 const AIOSLSK: &str = "aioslsk_peer.py";
 const NICOTINE: &str = "nicotine_peer.py";
 
 fn peer(script: &str, command: &str, server: &SoulseekServer, rest: &[&str]) -> Child {
+    peer_called("real", script, command, server, rest)
+}
+
+fn peer_called(
+    user: &str,
+    script: &str,
+    command: &str,
+    server: &SoulseekServer,
+    rest: &[&str],
+) -> Child {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join("target/interop/bin/python");
     assert!(python.exists(), "no {}: run tests/run, which installs it", python.display());
+    let port = free_port();
     Command::new(python)
         .arg(root.join("tests/interop").join(script))
         .arg(command)
-        .args(["--server", &server.addr().to_string(), "--user", "real", "--password", "secret"])
-        .args(["--listen", &format!("127.0.0.1:{}", free_port())])
+        .args(["--server", &server.addr().to_string(), "--user", user, "--password", "secret"])
+        // A machine of its own, for those clients that can have one.
+        .args(["--listen", &format!("127.0.{}.{}:{}", 40, 1 + port % 250, port)])
         .args(rest)
         // Names need not be ASCII, and the sources stay clean.
         .env("PYTHONUTF8", "1")
@@ -88,7 +102,12 @@ async fn download_with(script: &str, ours: impl Fn(ClientConfig) -> ClientConfig
     let shared = tempfile::tempdir().unwrap();
     let album = shared.path().join("Loveless");
     std::fs::create_dir(&album).unwrap();
-    let sizes = [("01 Soon.flac", SIZE), ("02 Soon ひとつ.mp3", 1), ("03 Soon empty.txt", 0)];
+    let sizes = [
+        ("01 Soon.flac", SIZE),
+        ("02 Soon ひとつ.mp3", 1),
+        ("03 Soon empty.txt", 0),
+        ("04 Soon Jóga.mp3", 100_000),
+    ];
     for (name, size) in sizes {
         std::fs::write(album.join(name), content(size)).unwrap();
     }

@@ -1,82 +1,8 @@
 //! What no honest client does, and what one may ask that ours does not: peers made of bare sockets. What
 //! clients of ours do among themselves is in the module above.
 
+use super::stranger::{Stranger, offering, read_peer, take, verdict_on};
 use super::*;
-
-/// A peer made of bare sockets, for what no honest client does.
-struct Stranger {
-    _server: TcpStream,
-    listener: TcpListener,
-}
-
-impl Stranger {
-    async fn log_in(server: &SoulseekServer, user: &str, last: u8) -> Stranger {
-        let listener = TcpListener::bind(address(last)).await.unwrap();
-        let mut stream = TcpStream::connect(server.addr()).await.unwrap();
-        let port = u32::from(listener.local_addr().unwrap().port());
-        for request in [
-            ServerRequest::Login {
-                user: user.to_owned(),
-                password: "x".to_owned(),
-                major: 177,
-                digest: soulseek::md5_hex(&format!("{user}x")),
-                minor: 1,
-            },
-            ServerRequest::SetWaitPort { port, obfuscation: None },
-            // Comes back, and by then the port is known to the server.
-            ServerRequest::GetPeerAddress { user: user.to_owned() },
-        ] {
-            write_all(&mut stream, &request.encode()).await.unwrap();
-        }
-        while read_frame(&mut stream, Channel::FromServer, LIMIT).await.unwrap().code != 3 {}
-        // The server sees the plain loopback address, so that is where it must listen.
-        let listener =
-            TcpListener::bind(("127.0.0.1", listener.local_addr().unwrap().port())).await.unwrap();
-        Stranger { _server: stream, listener }
-    }
-
-    async fn accept(&self) -> TcpStream {
-        let (mut stream, _) = self.listener.accept().await.unwrap();
-        read_frame(&mut stream, Channel::Init, LIMIT).await.unwrap();
-        stream
-    }
-
-    /// Offers a file to whoever asks, and opens the file connection to `downloader`.
-    async fn offer(&self, user: &str, downloader: SocketAddr, size: u64) -> TcpStream {
-        let mut peer = self.accept().await;
-        let PeerMessage::QueueUpload { path } = read_peer(&mut peer).await else {
-            panic!("the first message asks for the file");
-        };
-        let request = PeerMessage::TransferRequest {
-            direction: DIRECTION_UPLOAD,
-            token: 77,
-            path,
-            size: Some(size),
-        };
-        write_all(&mut peer, &request.encode()).await.unwrap();
-        loop {
-            if let PeerMessage::TransferResponse { token: 77, verdict } = read_peer(&mut peer).await
-            {
-                assert_eq!(verdict, Verdict::Accepted { size: None });
-                break;
-            }
-        }
-        let mut file = TcpStream::connect(downloader).await.unwrap();
-        let kind = ConnectionKind::File;
-        let hello = PeerInit::Hello { user: user.to_owned(), kind, number: 0 };
-        write_all(&mut file, &hello.encode()).await.unwrap();
-        file.write_u32_le(77).await.unwrap();
-        file.read_u64_le().await.unwrap();
-        // Kept open: a closing message connection would be another story.
-        tokio::spawn(async move { while peer.read_u8().await.is_ok() {} });
-        file
-    }
-}
-
-async fn read_peer(stream: &mut TcpStream) -> PeerMessage {
-    let frame = read_frame(stream, Channel::PeerAsked, LIMIT).await.unwrap();
-    PeerMessage::decode(frame.code, &frame.body).unwrap()
-}
 
 #[tokio::test]
 async fn an_uploader_that_vanishes_leaves_the_bytes_so_far() {
@@ -116,22 +42,6 @@ async fn a_surplus_is_cut_off_and_reported() {
     let (_file, (bytes, end)) = tokio::join!(sending, receiving);
     assert_eq!(bytes, content(5_000)[..10]);
     assert!(matches!(end, Err(TransferError::Surplus)));
-}
-
-/// Message 40 for `path`.
-fn offering(path: &str, token: u32, size: u64) -> Vec<u8> {
-    let (direction, path) = (DIRECTION_UPLOAD, path.to_owned());
-    PeerMessage::TransferRequest { direction, token, path, size: Some(size) }.encode()
-}
-
-/// Reads on until the offer `token` is answered.
-async fn verdict_on(peer: &mut TcpStream, wanted: u32) -> Verdict {
-    loop {
-        match timeout(LIMIT, read_peer(peer)).await.expect("an answer in time") {
-            PeerMessage::TransferResponse { token, verdict } if token == wanted => return verdict,
-            _ => {}
-        }
-    }
 }
 
 #[tokio::test]
@@ -210,23 +120,6 @@ async fn a_stranger_with_bad_manners_does_no_harm() {
     stream.write_all(&[0xff; 8]).await.unwrap();
     let _ = timeout(LIMIT, stream.read_to_end(&mut Vec::new())).await.expect("it lets go");
     assert!(fetch(&ada, "bo", SONG, 0).await == content(SIZE));
-}
-
-/// Asks `uploader` for a file and follows the protocol up to its file connection and token.
-async fn take(stranger: &Stranger, user: &str, uploader: SocketAddr, path: &str) -> TcpStream {
-    let mut peer = TcpStream::connect(uploader).await.unwrap();
-    let hello = PeerInit::Hello { user: user.to_owned(), kind: ConnectionKind::Peer, number: 0 };
-    let ask = PeerMessage::QueueUpload { path: path.to_owned() };
-    write_all(&mut peer, &[hello.encode(), ask.encode()].concat()).await.unwrap();
-    let PeerMessage::TransferRequest { token, .. } = read_peer(&mut peer).await else {
-        panic!("an offer");
-    };
-    let verdict = Verdict::Accepted { size: None };
-    let accept = PeerMessage::TransferResponse { token, verdict };
-    write_all(&mut peer, &accept.encode()).await.unwrap();
-    let mut file = stranger.accept().await;
-    assert_eq!(file.read_u32_le().await.unwrap(), token);
-    file
 }
 
 #[tokio::test]
