@@ -118,11 +118,17 @@ impl Head {
         Ok(Frame { code: self.code, body })
     }
 
-    fn body_bytes(&self, channel: Channel) -> Result<usize, FrameError> {
+    /// Checks the length against what this channel allows.
+    pub(crate) fn body_bytes(&self, channel: Channel) -> Result<usize, FrameError> {
         channel.body_bytes(self.length, self.code)
     }
 
-    async fn read_piece<R>(&mut self, stream: &mut R, piece: &mut [u8]) -> Result<(), ReadError>
+    /// Reads the next bytes of the body, as many as `piece` has room for.
+    pub(crate) async fn read_piece<R>(
+        &mut self,
+        stream: &mut R,
+        piece: &mut [u8],
+    ) -> Result<(), ReadError>
     where
         R: AsyncRead + Unpin,
     {

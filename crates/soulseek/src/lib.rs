@@ -5,6 +5,7 @@
 //! `SOULSEEK.md`, whose sections the comments name. Open the files in the order below.
 
 mod attributes;
+mod browse;
 mod client;
 pub mod conn;
 mod connect;
@@ -22,6 +23,7 @@ mod upload;
 pub mod wire;
 
 pub use attributes::{Attributes, RemoteFile};
+pub use browse::{Browse, BrowseError, RemoteFolder};
 pub use client::{Client, ClientConfig, ClientError, ListenError, LoginError};
 pub use download::{Download, DownloadEnd, DownloadEvent, FileStream, TransferError};
 pub use event::{Event, EventReceiver, UploadOutcome};

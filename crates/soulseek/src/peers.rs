@@ -12,14 +12,15 @@ use std::time::Duration;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::browse::Asked;
 use crate::conn::{Frame, read_head, write_all};
 use crate::connect::{ConnectError, open_for_messages};
 use crate::reach::{Introduced, hide};
 use crate::session::{Session, lock};
 use crate::shares::Shares;
 use crate::wire::peer::{
-    BROWSE_ANSWERS, DIRECTION_UPLOAD, FolderContents, SEARCH_ANSWER, ShareList, UserInfo, Verdict,
-    reason,
+    DIRECTION_UPLOAD, FOLDER, FolderContents, SEARCH_ANSWER, SHARE_LIST, ShareList, USER_INFO,
+    UserInfo, Verdict, reason,
 };
 use crate::wire::{Channel, PeerMessage};
 
@@ -178,11 +179,18 @@ fn start_reading(
                 Ok(head) => head,
                 Err(end) => break end,
             };
-            let frame = match head.read_body(&mut stream, Channel::Peer).await {
+            link.certain.store(true, Ordering::Relaxed);
+            if let Some(asker) = reading.browses.who_asked_for_list(&user, head.code) {
+                match crate::browse::deliver(head, &mut stream, asker).await {
+                    Ok(()) => continue,
+                    Err(end) => break end,
+                }
+            }
+            let channel = reading.browses.channel(&user, head.code);
+            let frame = match head.read_body(&mut stream, channel).await {
                 Ok(frame) => frame,
                 Err(end) => break end,
             };
-            link.certain.store(true, Ordering::Relaxed);
             if let Some(message) = understand(&reading, &user, &frame) {
                 act(&reading, &user, &link, message).await;
             }
@@ -196,8 +204,12 @@ fn start_reading(
 /// unpack to a large message, and anybody may send one.
 fn understand(session: &Session, user: &str, frame: &Frame) -> Option<PeerMessage> {
     let wanted = match frame.code {
-        // Nothing here asks others for their shares or for information about them.
-        code if BROWSE_ANSWERS.contains(&code) => false,
+        // One that somebody waits for was taken as it arrived.
+        SHARE_LIST => false,
+        USER_INFO => session.browses.want(user, Asked::Info),
+        FOLDER if session.browses.expect(user, FOLDER) => FolderContents::peek(&frame.body)
+            .is_ok_and(|token| session.browses.want(user, Asked::Folder(token))),
+        FOLDER => false,
         SEARCH_ANSWER => session.searches.want(user, &frame.body),
         _ => true,
     };
@@ -278,10 +290,13 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
             })
             .await;
         }
-        // The first three are not even decoded, see `understand`.
+        PeerMessage::UserInfo { .. } => session.browses.answered(user, Asked::Info, message),
+        PeerMessage::Folder { ref contents } => {
+            let asked = Asked::Folder(contents.token);
+            session.browses.answered(user, asked, message);
+        }
+        // The first is not even decoded, see `understand`.
         PeerMessage::ShareList { .. }
-        | PeerMessage::UserInfo { .. }
-        | PeerMessage::Folder { .. }
         | PeerMessage::UploadQueued {}
         | PeerMessage::Unknown { .. } => tracing::debug!(user, "a message nobody here knows"),
     }

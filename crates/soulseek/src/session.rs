@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use crate::browse::Browses;
 use crate::connect::{Addresses, Invitations};
 use crate::download::Downloads;
 use crate::event::EventSender;
@@ -48,6 +49,7 @@ pub(crate) struct Session {
     pub(crate) searches: Searches,
     pub(crate) answering: Answering,
     pub(crate) downloads: Downloads,
+    pub(crate) browses: Browses,
     pub(crate) uploads: Uploads,
     pub(crate) greetings: Arc<Semaphore>,
     pub(crate) return_calls: Arc<Semaphore>,
@@ -90,6 +92,7 @@ impl Session {
             searches: Searches::default(),
             answering: Answering::default(),
             downloads: Downloads::default(),
+            browses: Browses::default(),
             uploads: founding.uploads,
             greetings: Arc::new(Semaphore::new(GREETINGS)),
             return_calls: Arc::new(Semaphore::new(RETURN_CALLS)),
@@ -139,6 +142,7 @@ impl Session {
         self.ended.store(true, Ordering::Release);
         self.searches.clear();
         self.downloads.clear();
+        self.browses.clear();
         self.addresses.clear();
         self.invitations.clear();
         self.peers.clear();

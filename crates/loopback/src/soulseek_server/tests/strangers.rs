@@ -4,13 +4,13 @@
 use super::*;
 
 /// A peer made of bare sockets, for what no honest client does.
-struct Stranger {
+pub(super) struct Stranger {
     _server: TcpStream,
     listener: TcpListener,
 }
 
 impl Stranger {
-    async fn log_in(server: &SoulseekServer, user: &str, last: u8) -> Stranger {
+    pub(super) async fn log_in(server: &SoulseekServer, user: &str, last: u8) -> Stranger {
         let listener = TcpListener::bind(address(last)).await.unwrap();
         let mut stream = TcpStream::connect(server.addr()).await.unwrap();
         let port = u32::from(listener.local_addr().unwrap().port());
@@ -35,7 +35,7 @@ impl Stranger {
         Stranger { _server: stream, listener }
     }
 
-    async fn accept(&self) -> TcpStream {
+    pub(super) async fn accept(&self) -> TcpStream {
         let (mut stream, _) = self.listener.accept().await.unwrap();
         read_frame(&mut stream, Channel::Init, LIMIT).await.unwrap();
         stream
@@ -73,7 +73,7 @@ impl Stranger {
     }
 }
 
-async fn read_peer(stream: &mut TcpStream) -> PeerMessage {
+pub(super) async fn read_peer(stream: &mut TcpStream) -> PeerMessage {
     let frame = read_frame(stream, Channel::PeerAsked, LIMIT).await.unwrap();
     PeerMessage::decode(frame.code, &frame.body).unwrap()
 }
