@@ -23,6 +23,7 @@ use eventlog::history::{Header, write_envelopes};
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::ZlibEncoder;
+use soulseek::wire::distributed::Embedded;
 use soulseek::wire::peer::{
     Attribute, FileEntry, FolderContents, FolderEntry, SearchAnswer, ShareList, UserInfo, Verdict,
 };
@@ -177,6 +178,10 @@ fn soulseek_messages() {
             std::io::Read::read_to_end(&mut flate2::read::ZlibDecoder::new(&body[..]), &mut plain)
                 .expect("we packed it");
             seed("soulseek_unpacked", &name, &[&[pick as u8][..], &plain].concat());
+            if code == 5 {
+                seed("soulseek_list", "plain", &[&[0, 6][..], &plain].concat());
+                seed("soulseek_list", "packed", &[&[1, 6][..], &body].concat());
+            }
         }
     }
     // Nothing but zeros, which pack to a thousandth: a list with as many entries as its count says.
@@ -189,12 +194,15 @@ fn soulseek_messages() {
     let pierce = PeerInit::PierceFirewall { token };
     for message in [hello, pierce] {
         let (name, frame) = (format!("init-{}", message.code()), message.encode());
+        seed("soulseek_obfuscated", &name, &[&[3, 1, 2, 3, 4][..], &frame].concat());
         seed("soulseek_init", &name, &frame[4..]);
         seed("soulseek_stream", &name, &[&[2][..], &frame].concat());
     }
     let search = DistributedMessage::Search { mark: 0x31, user: user(), token, query: query() };
     let root = DistributedMessage::BranchRoot { user: user() };
-    for message in [search, root, DistributedMessage::BranchLevel { level: -1 }] {
+    let embedded = Embedded { code: 3, body: pack::Raw(search.encode_body()) };
+    let embedded = DistributedMessage::Embedded { message: embedded };
+    for message in [search, root, embedded, DistributedMessage::BranchLevel { level: -1 }] {
         let (name, frame) = (format!("distributed-{}", message.code()), message.encode());
         seed("soulseek_init", &name, &frame[4..]);
         seed("soulseek_stream", &name, &[&[5][..], &frame, &frame].concat());

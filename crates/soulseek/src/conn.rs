@@ -123,7 +123,12 @@ impl Head {
         channel.body_bytes(self.length, self.code)
     }
 
-    async fn read_piece<R>(&mut self, stream: &mut R, piece: &mut [u8]) -> Result<(), ReadError>
+    /// Reads the next bytes of the body, as many as `piece` has room for.
+    pub(crate) async fn read_piece<R>(
+        &mut self,
+        stream: &mut R,
+        piece: &mut [u8],
+    ) -> Result<(), ReadError>
     where
         R: AsyncRead + Unpin,
     {

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod blocklist;
+mod browse;
 mod client;
 pub mod conn;
 mod connect;
@@ -28,6 +29,7 @@ pub mod wire;
 
 pub use attributes::{Attributes, RemoteFile};
 pub use blocklist::{Blocklist, BlocklistError};
+pub use browse::{Browse, BrowseError, RemoteFolder};
 pub use client::{Client, ClientConfig, ClientError, ListenError, LoginError};
 pub use download::{Download, DownloadEnd, DownloadEvent, FileStream, TransferError};
 pub use event::{Event, EventReceiver, UploadOutcome};

@@ -5,6 +5,7 @@
 //! silent, since a message already under way on them must not be lost. SOULSEEK.md 2.3.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +15,8 @@ use std::time::Duration;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
-use crate::conn::{Frame, ReadError, read_head, write_all};
+use crate::browse::Asked;
+use crate::conn::{Frame, Head, ReadError, read_head, write_all};
 use crate::connect::{ConnectError, open_for_messages};
 use crate::crowd::{Crowd, greediest};
 use crate::reach::Introduced;
@@ -23,8 +25,8 @@ use crate::shares::{Shares, StoredList};
 use crate::token::random;
 use crate::wire::obfuscated::Keystream;
 use crate::wire::peer::{
-    BROWSE_ANSWERS, DIRECTION_UPLOAD, FolderContents, SEARCH_ANSWER, SHARE_LIST, UserInfo, Verdict,
-    reason,
+    DIRECTION_UPLOAD, FOLDER, FolderContents, SEARCH_ANSWER, SHARE_LIST, USER_INFO, UserInfo,
+    Verdict, reason,
 };
 use crate::wire::{Channel, PeerMessage};
 
@@ -224,38 +226,46 @@ fn start_reading(
     session.spawn(async move {
         let read = async {
             loop {
-                let frame = match read(&reading, &link, &mut stream, obfuscated).await {
-                    Ok(frame) => frame,
-                    Err(end) => return tracing::trace!(user, %end, "message connection closed"),
-                };
+                let head = read_head(&mut stream, Channel::Peer, IDLE, obfuscated).await?;
                 link.certain.store(true, Ordering::Relaxed);
+                if let Some(asker) = reading.browses.who_asked_for_list(&user, head.code) {
+                    crate::browse::deliver(head, &mut stream, asker).await?;
+                    continue;
+                }
+                let frame = read_body(&reading, &user, &link, head, &mut stream).await?;
                 if let Some(message) = understand(&reading, &user, link.address, &frame) {
                     act(&reading, &user, &link, message).await;
                 }
             }
         };
         tokio::select! {
-            () = read => {}
+            end = read => log_end(&user, end),
             _ = link.put_out.acquire() => tracing::debug!(user, "others need the room"),
         }
         reading.peers.remove(&user, link.number);
     });
 }
 
-/// Reads a message. Long ones only so many at a time, so that hundreds of strangers who never come
-/// to the end of theirs fill no memory.
-async fn read(
+fn log_end(user: &str, end: Result<Infallible, ReadError>) {
+    let Err(end) = end;
+    tracing::trace!(user, %end, "message connection closed");
+}
+
+/// Reads what follows a head. Long messages only so many at a time, so that hundreds of strangers who
+/// never come to the end of theirs fill no memory.
+async fn read_body(
     session: &Session,
+    user: &str,
     link: &Link,
+    head: Head,
     stream: &mut OwnedReadHalf,
-    obfuscated: bool,
 ) -> Result<Frame, ReadError> {
-    let head = read_head(stream, Channel::Peer, IDLE, obfuscated).await?;
-    if head.body_bytes(Channel::Peer)? <= SHORT {
-        return head.read_body(stream, Channel::Peer).await;
+    let channel = session.browses.channel(user, head.code);
+    if head.body_bytes(channel)? <= SHORT {
+        return head.read_body(stream, channel).await;
     }
     let mut place = session.peers.long_messages.enter(link.address);
-    place.within(head.read_body(stream, Channel::Peer)).await.unwrap_or(Err(ReadError::TimedOut))
+    place.within(head.read_body(stream, channel)).await.unwrap_or(Err(ReadError::TimedOut))
 }
 
 /// Decodes what somebody wants to know. Decided by the code and a few bytes, because a small frame can
@@ -268,8 +278,12 @@ fn understand(
 ) -> Option<PeerMessage> {
     let ignored = &session.manners.ignored;
     let wanted = match frame.code {
-        // Nothing here asks others for their shares or for information about them.
-        code if BROWSE_ANSWERS.contains(&code) => false,
+        // One that somebody waits for was taken as it arrived.
+        SHARE_LIST => false,
+        USER_INFO => session.browses.want(user, Asked::Info),
+        FOLDER if session.browses.expect(user, FOLDER) => FolderContents::peek(&frame.body)
+            .is_ok_and(|token| session.browses.want(user, Asked::Folder(token))),
+        FOLDER => false,
         SEARCH_ANSWER if ignored.has_user(user) || ignored.has_address(address) => false,
         SEARCH_ANSWER => session.searches.want(user, &frame.body),
         _ => true,
@@ -357,10 +371,13 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
                 sent(link.send_frame(frame, None).await);
             }
         }
-        // The first three are not even decoded, see `understand`.
+        PeerMessage::UserInfo { .. } => session.browses.answered(user, Asked::Info, message),
+        PeerMessage::Folder { ref contents } => {
+            let asked = Asked::Folder(contents.token);
+            session.browses.answered(user, asked, message);
+        }
+        // The first is not even decoded, see `understand`.
         PeerMessage::ShareList { .. }
-        | PeerMessage::UserInfo { .. }
-        | PeerMessage::Folder { .. }
         | PeerMessage::UploadQueued {}
         | PeerMessage::Unknown { .. } => tracing::debug!(user, "a message nobody here knows"),
     }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
+use crate::browse::Browses;
 use crate::connect::{Addresses, Invitations};
 use crate::crowd::Crowd;
 use crate::distributed::NewsSender;
@@ -51,6 +52,7 @@ pub(crate) struct Session {
     pub(crate) searches: Searches,
     pub(crate) answering: Answering,
     pub(crate) downloads: Downloads,
+    pub(crate) browses: Browses,
     pub(crate) uploads: Uploads,
     pub(crate) manners: Manners,
     /// By address.
@@ -101,6 +103,7 @@ impl Session {
             searches: Searches::default(),
             answering: Answering::default(),
             downloads: Downloads::new(founding.manners.download_bytes_per_s),
+            browses: Browses::default(),
             uploads: founding.uploads,
             manners: founding.manners,
             greetings: Crowd::new(GREETINGS),
@@ -152,6 +155,7 @@ impl Session {
         self.ended.store(true, Ordering::Release);
         self.searches.clear();
         self.downloads.clear();
+        self.browses.clear();
         self.addresses.clear();
         self.invitations.clear();
         self.peers.clear();

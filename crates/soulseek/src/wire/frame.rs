@@ -59,8 +59,10 @@ impl Channel {
             (Channel::FromServer, _) => 16 * MIB,
             (Channel::ToServer, _) => 8 * KIB,
             (Channel::Init, _) => KIB,
-            // Share lists, user information with a picture, folders.
-            (Channel::PeerAsked, 5 | 16 | 37) => 4 * MIB,
+            // Share lists, which are read as they arrive.
+            (Channel::PeerAsked, 5) => 256 * MIB,
+            // User information with a picture, folders.
+            (Channel::PeerAsked, 16 | 37) => 4 * MIB,
             // A thousand files take a tenth of it, and hundreds of strangers may send one at once.
             (Channel::Peer | Channel::PeerAsked, 9) => 256 * KIB,
             (Channel::Peer | Channel::PeerAsked, _) => 64 * KIB,
@@ -108,7 +110,8 @@ mod tests {
         assert_eq!(Channel::Init.body_bytes(5, 0), Ok(4));
         assert!(Channel::Peer.body_bytes(1 << 20, 5).is_err(), "nobody asked for a share list");
         assert!(Channel::PeerAsked.body_bytes(1 << 20, 5).is_ok());
-        assert!(Channel::PeerAsked.body_bytes(8 << 20, 5).is_err(), "asked for, yet too long");
+        assert!(Channel::PeerAsked.body_bytes(300 << 20, 5).is_err(), "asked for, yet too long");
+        assert!(Channel::PeerAsked.body_bytes(8 << 20, 16).is_err(), "asked for, yet too long");
         assert!(Channel::Peer.body_bytes(200 << 10, 9).is_ok());
         assert!(Channel::Peer.body_bytes(1 << 20, 9).is_err());
         assert!(matches!(

@@ -15,6 +15,7 @@ pub mod peer;
 #[cfg(test)]
 mod recorded;
 pub mod server;
+pub mod share_list;
 mod table;
 
 #[cfg(test)]

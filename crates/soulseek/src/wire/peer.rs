@@ -44,8 +44,10 @@ messages! {
 pub const SHARE_LIST: u32 = 5;
 /// Code of a search answer.
 pub const SEARCH_ANSWER: u32 = 9;
-/// Codes of the answers to codes 4, 15 and 36.
-pub const BROWSE_ANSWERS: [u32; 3] = [5, 16, 37];
+/// Code of user information.
+pub const USER_INFO: u32 = 16;
+/// Code of a folder's contents.
+pub const FOLDER: u32 = 37;
 
 /// Direction in code 40: the sender wants to download, the old way.
 pub const DIRECTION_DOWNLOAD: u32 = 0;
@@ -299,6 +301,13 @@ pub struct FolderContents {
     pub folders: Vec<FolderEntry>,
 }
 
+impl FolderContents {
+    /// Reads from a packed body which request it answers, and unpacks no more than that.
+    pub fn peek(body: &[u8]) -> Result<u32, DecodeError> {
+        u32::read(&mut Reader::new(&inflate_front(body, size_of::<u32>())?))
+    }
+}
+
 impl Field for FolderContents {
     fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let plain = inflate(reader.take_rest(), BROWSE_CAP)?;
@@ -515,17 +524,17 @@ mod tests {
     }
 
     /// An empty folder, an empty file.
-    const FOLDER: usize = 8;
-    const FILE: usize = 21;
+    const FOLDER_BYTES: usize = 8;
+    const FILE_BYTES: usize = 21;
 
     #[test]
     fn a_bomb_is_unpacked_to_its_cap_and_not_decoded() {
         let answer = [&3u32.to_le_bytes()[..], b"ada", &7u32.to_le_bytes()].concat();
         let folder = [0; 8];
         for (code, head, entry, cap) in [
-            (5, &[][..], FOLDER, BROWSE_CAP),
-            (9, &answer, FILE, SEARCH_ANSWER_CAP),
-            (37, &folder, FOLDER, BROWSE_CAP),
+            (5, &[][..], FOLDER_BYTES, BROWSE_CAP),
+            (9, &answer, FILE_BYTES, SEARCH_ANSWER_CAP),
+            (37, &folder, FOLDER_BYTES, BROWSE_CAP),
         ] {
             let body = bomb(head, u32::try_from((60 << 20) / entry).unwrap(), entry, &[]);
             assert!(body.len() < 64 << 10, "one frame nobody refuses for its length");
@@ -537,18 +546,18 @@ mod tests {
 
     #[test]
     fn a_list_that_fits_is_kept_up_to_its_limit() {
-        let most = u32::try_from(BROWSE_CAP / FOLDER - 8).unwrap();
-        let listed = PeerMessage::decode(5, &bomb(&[], most, FOLDER, &[])).unwrap();
+        let most = u32::try_from(BROWSE_CAP / FOLDER_BYTES - 8).unwrap();
+        let listed = PeerMessage::decode(5, &bomb(&[], most, FOLDER_BYTES, &[])).unwrap();
         let PeerMessage::ShareList { list } = listed else { panic!("code 5 is a share list") };
         assert_eq!(list.folders.len(), BROWSE_KEPT);
-        let listed = PeerMessage::decode(37, &bomb(&[0; 8], most, FOLDER, &[])).unwrap();
+        let listed = PeerMessage::decode(37, &bomb(&[0; 8], most, FOLDER_BYTES, &[])).unwrap();
         let PeerMessage::Folder { contents } = listed else { panic!("code 37 is a folder") };
         assert_eq!(contents.folders.len(), BROWSE_KEPT);
 
         // One folder full of files: they count as well.
-        let files = u32::try_from(SEARCH_ANSWER_CAP / FILE).unwrap();
+        let files = u32::try_from(SEARCH_ANSWER_CAP / FILE_BYTES).unwrap();
         let one = [&1u32.to_le_bytes()[..], &[0; 4]].concat();
-        let listed = PeerMessage::decode(5, &bomb(&one, files, FILE, &[])).unwrap();
+        let listed = PeerMessage::decode(5, &bomb(&one, files, FILE_BYTES, &[])).unwrap();
         let PeerMessage::ShareList { list } = listed else { panic!("code 5 is a share list") };
         assert_eq!(list.folders[0].files.len(), BROWSE_KEPT - 1);
     }
@@ -559,9 +568,9 @@ mod tests {
         let private = 20_000u32;
         let mut tail = [&[1][..], &100u32.to_le_bytes(), &2u32.to_le_bytes(), &[0; 4]].concat();
         tail.extend_from_slice(&private.to_le_bytes());
-        tail.resize(tail.len() + private as usize * FILE, 0);
+        tail.resize(tail.len() + private as usize * FILE_BYTES, 0);
         for (files, kept, private_kept) in [(50_000, 1_000, 0), (900, 900, 100), (1, 1, 999)] {
-            let body = bomb(&head, files, FILE, &tail);
+            let body = bomb(&head, files, FILE_BYTES, &tail);
             let PeerMessage::SearchAnswer { answer } = PeerMessage::decode(9, &body).unwrap()
             else {
                 panic!("code 9 is a search answer");
@@ -574,11 +583,11 @@ mod tests {
     #[test]
     fn who_answers_is_read_without_unpacking_the_files() {
         let head = [&3u32.to_le_bytes()[..], b"ada", &7u32.to_le_bytes()].concat();
-        let body = bomb(&head, 3_000_000, FILE, &[]);
+        let body = bomb(&head, 3_000_000, FILE_BYTES, &[]);
         let (head, unpacked) = metered(|| SearchAnswer::peek(&body));
         assert_eq!(head, Ok(("ada".to_owned(), 7)));
         assert_eq!(unpacked, HEAD_BYTES);
-        let nameless = bomb(&u32::MAX.to_le_bytes(), 3_000_000, FILE, &[]);
+        let nameless = bomb(&u32::MAX.to_le_bytes(), 3_000_000, FILE_BYTES, &[]);
         assert_eq!(SearchAnswer::peek(&nameless), Err(DecodeError::Truncated));
     }
 

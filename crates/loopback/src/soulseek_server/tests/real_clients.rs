@@ -129,6 +129,13 @@ async fn download_with(script: &str, ours: impl Fn(ClientConfig) -> ClientConfig
     }
     let song = answer.files.iter().find(|file| file.size == SIZE as u64).unwrap();
     assert!(fetch(&ada, "real", &song.path, 1_000_000).await == content(SIZE)[1_000_000..]);
+    let folders = browse::read_list(&mut ada.browse("real").await.unwrap()).await.unwrap();
+    let (album, listed) = folders.iter().find(|(_, files)| !files.is_empty()).unwrap();
+    assert_eq!(listed.len(), sizes.len());
+    assert!(answer.files.iter().all(|file| listed.contains(&file.path)), "{folders:?}");
+    let folder = ada.folder("real", album).await.unwrap();
+    assert_eq!((folder[0].path.as_str(), folder[0].files.len()), (album.as_str(), sizes.len()));
+    assert!(ada.user_info("real").await.unwrap().upload_slots > 0);
     let mut download = ada.download("real", r"Loveless\nothing.mp3").await.unwrap();
     assert!(matches!(ended(&mut download).await, DownloadEnd::Denied(_)));
     drop(real.stdin.take());
