@@ -94,7 +94,10 @@ mod tests {
             let Heard::Search(search) = understand(code, &[around, &body].concat()) else {
                 panic!("code {code} after {around:?}");
             };
-            assert_eq!((search.user.as_str(), search.token, search.query.as_str()), ("zoe", 7, "tin"));
+            assert_eq!(
+                (search.user.as_str(), search.token, search.query.as_str()),
+                ("zoe", 7, "tin")
+            );
             assert_eq!(search.frame[..], frame);
         }
     }
