@@ -8,19 +8,24 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::tree::{ONE_CHILD, Searcher, is_chain, member, remember_speed, until};
 use super::*;
 
 const AIOSLSK: &str = "aioslsk_peer.py";
 const NICOTINE: &str = "nicotine_peer.py";
 
 fn peer(script: &str, command: &str, server: &SoulseekServer, rest: &[&str]) -> Child {
+    named("real", script, command, server, rest)
+}
+
+fn named(user: &str, script: &str, command: &str, server: &SoulseekServer, rest: &[&str]) -> Child {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join("target/interop/bin/python");
     assert!(python.exists(), "no {}: run tests/run, which installs it", python.display());
     Command::new(python)
         .arg(root.join("tests/interop").join(script))
         .arg(command)
-        .args(["--server", &server.addr().to_string(), "--user", "real", "--password", "secret"])
+        .args(["--server", &server.addr().to_string(), "--user", user, "--password", "secret"])
         .args(["--listen", &format!("127.0.0.1:{}", free_port())])
         .args(rest)
         // Names need not be ASCII, and the sources stay clean.
@@ -149,4 +154,48 @@ async fn real_client_downloads(script: &str, advertised_port: Option<u16>) {
     }
     assert!(real.wait().await.unwrap().success());
     assert_eq!(done, 3);
+}
+
+#[tokio::test]
+async fn a_search_passes_from_aioslsk_through_us_to_nicotine() {
+    tree_of_three(AIOSLSK, NICOTINE).await;
+}
+
+#[tokio::test]
+async fn a_search_passes_from_nicotine_through_us_to_aioslsk() {
+    tree_of_three(NICOTINE, AIOSLSK).await;
+}
+
+/// One real client is our parent, the other our child. Each may have one child, so that the server can
+/// only put us in the middle.
+async fn tree_of_three(above: &str, below: &str) {
+    let server = server().await;
+    let shared = tempfile::tempdir().unwrap();
+    let album = shared.path().join("Loveless");
+    std::fs::create_dir(&album).unwrap();
+    std::fs::write(album.join("01 Soon.flac"), content(10)).unwrap();
+    let start = async |user: &str, script: &str| {
+        let folder = ["--dir", shared.path().to_str().unwrap()];
+        let mut real = named(user, script, "share", &server, &folder);
+        let mut lines = BufReader::new(real.stdout.take().unwrap()).lines();
+        let ready = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap();
+        assert_eq!(ready.as_deref(), Some("READY"));
+        (real, lines)
+    };
+    remember_speed(&server, "above", "secret", ONE_CHILD).await;
+    let mut searcher = Searcher::log_in(&server).await;
+    let (mut above, _above_lines) = start("above", above).await;
+    let (_ours, _events) = member(&server, "ours", 2, 1).await;
+    searcher.search_until(|| is_chain(&server, &["above", "ours"])).await;
+    let (mut below, _below_lines) = start("below", below).await;
+    searcher.search_until(|| is_chain(&server, &["above", "ours", "below"])).await;
+    assert_eq!(searcher.answerers(3).await, ["above", "below", "ours"]);
+    assert_eq!(server.violations(), [""; 0]);
+    // Without its parent the rest stays together. aioslsk does not tell the server where it is then.
+    drop(above.stdin.take());
+    above.wait().await.unwrap();
+    until(|| is_chain(&server, &["ours"])).await;
+    assert_eq!(searcher.answerers(2).await, ["below", "ours"]);
+    drop(below.stdin.take());
+    below.wait().await.unwrap();
 }

@@ -181,7 +181,7 @@ fn is_root(server: &SoulseekServer, user: &str) -> bool {
 }
 
 /// A client that may have this many children and shares what the searcher wants.
-async fn member(
+pub(super) async fn member(
     server: &SoulseekServer,
     user: &str,
     last: u8,
@@ -193,7 +193,7 @@ async fn member(
 }
 
 /// Root, middle and leaf, wherever they ended up.
-fn is_chain(server: &SoulseekServer, users: &[&str]) -> bool {
+pub(super) fn is_chain(server: &SoulseekServer, users: &[&str]) -> bool {
     let mut levels: Vec<_> = users.iter().map(|user| place(server, user)).collect();
     levels.sort_by_key(|(_, level, _)| *level);
     levels.iter().enumerate().all(|(depth, (without, level, root))| {
