@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::tree::{ONE_CHILD, Searcher, is_chain, member, remember_speed, until};
+use super::bare::{Searcher, remember_speed, until};
+use super::tree::{ONE_CHILD, is_chain, member};
 use super::*;
 
 const AIOSLSK: &str = "aioslsk_peer.py";
