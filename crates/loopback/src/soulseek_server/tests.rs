@@ -1,5 +1,6 @@
 //! Clients meet each other on the loopback server: real sockets, one 127.x address per user.
 
+mod bare;
 mod browse;
 mod hostile;
 mod manners;

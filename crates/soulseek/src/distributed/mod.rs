@@ -37,6 +37,7 @@ use tree::{Action, Tree};
 const NEWS: usize = 256;
 /// How often patience is looked at.
 const TICK: Duration = Duration::from_secs(5);
+
 /// Tells one connection from all others of a session.
 type LinkId = u64;
 

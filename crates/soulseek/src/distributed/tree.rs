@@ -223,22 +223,13 @@ impl Tree {
             return self.close(link);
         }
         if self.parent.is_none() {
-            let mut adopted = self.close_twins(link);
-            adopted.extend(self.adopt_when_ready(link));
+            let mut adopted = self.adopt_when_ready(link);
             // First the children hear where they are now.
             adopted.append(&mut actions);
             return adopted;
         }
         actions.extend(self.announce());
         actions
-    }
-
-    /// A user who speaks has chosen among two connections, and the other one is closed.
-    fn close_twins(&mut self, link: LinkId) -> Vec<Action> {
-        let Some(user) = self.neighbours.get(link).map(|neighbour| neighbour.user.clone()) else {
-            return Vec::new();
-        };
-        self.close_all(|id, neighbour| id != link && neighbour.user == user)
     }
 
     fn adopt_when_ready(&mut self, link: LinkId) -> Vec<Action> {
@@ -251,6 +242,8 @@ impl Tree {
         }
         self.parent = Some(link);
         self.fed_by_server = false;
+        // The other connection with this user, too, and not before: real clients say their place on
+        // both, then keep one, and only its searches tell which.
         let mut actions = self.close_all(|id, neighbour| id != link && neighbour.is_above());
         actions.push(Action::TellServer(ServerRequest::HaveNoParent { without: false }));
         actions.extend(self.announce());

@@ -213,13 +213,14 @@ fn of_two_connections_with_one_user_one_stays() {
     assert_eq!(told(&chose.heard(1, heard("zoe", 1), now))[0], "search zoe 1 to [5]");
     // It did not choose.
     assert_eq!(told(&tree.tick(now + TWIN_PATIENCE)), ["close 5"]);
-    // Above, whoever speaks has chosen.
+    // Above, both may say where they stand. Searches come on the one that the other side keeps.
     let mut tree = self::tree(0);
     for link in [1, 2] {
         assert!(tree.candidate_connected(link, "ada", now).is_empty());
+        assert!(tree.heard(link, Heard::Level(0), now).is_empty());
     }
     assert_eq!(told(&tree.candidate_connected(3, "ada", now)), ["close 3"]);
-    assert_eq!(told(&tree.heard(2, Heard::Level(0), now)), ["close 1"]);
+    assert_eq!(told(&tree.heard(2, heard("zoe", 2), now))[..2], ["close 1", "71 false"]);
 }
 
 #[test]

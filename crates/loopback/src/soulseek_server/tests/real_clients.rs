@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::bare::{Searcher, remember_speed, until};
+use super::tree::{ONE_CHILD, is_chain, member};
 use super::*;
 
 mod patience;
@@ -47,10 +49,8 @@ fn peer_called(
         .unwrap()
 }
 
-/// A port that is free on every address, because aioslsk listens on all of
-/// them. Below the ports
-/// that the system gives to those who ask for any: none of them can take it before
-/// the client does.
+/// A port that is free on every address, because aioslsk listens on all of them. Below the ports that
+/// the system gives to those who ask for any: none of them can take it before the client does.
 fn free_port() -> u16 {
     static NUMBER: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 500).unwrap() * 20;
@@ -205,4 +205,48 @@ async fn real_client_downloads_with(
     }
     assert!(real.wait().await.unwrap().success());
     assert_eq!(done, 3);
+}
+
+#[tokio::test]
+async fn a_search_passes_from_aioslsk_through_us_to_nicotine() {
+    tree_of_three(AIOSLSK, NICOTINE).await;
+}
+
+#[tokio::test]
+async fn a_search_passes_from_nicotine_through_us_to_aioslsk() {
+    tree_of_three(NICOTINE, AIOSLSK).await;
+}
+
+/// One real client is our parent, the other our child. Each may have one child, so that the server can
+/// only put us in the middle.
+async fn tree_of_three(above: &str, below: &str) {
+    let server = server().await;
+    let shared = tempfile::tempdir().unwrap();
+    let album = shared.path().join("Loveless");
+    std::fs::create_dir(&album).unwrap();
+    std::fs::write(album.join("01 Soon.flac"), content(10)).unwrap();
+    let start = async |user: &str, script: &str| {
+        let folder = ["--dir", shared.path().to_str().unwrap()];
+        let mut real = peer_called(user, script, "share", &server, &folder);
+        let mut lines = BufReader::new(real.stdout.take().unwrap()).lines();
+        let ready = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap();
+        assert_eq!(ready.as_deref(), Some("READY"));
+        (real, lines)
+    };
+    remember_speed(&server, "above", "secret", ONE_CHILD).await;
+    let mut searcher = Searcher::log_in(&server).await;
+    let (mut above, _above_lines) = start("above", above).await;
+    let (_ours, _events) = member(&server, "ours", 2, 1).await;
+    searcher.search_until(|| is_chain(&server, &["above", "ours"])).await;
+    let (mut below, _below_lines) = start("below", below).await;
+    searcher.search_until(|| is_chain(&server, &["above", "ours", "below"])).await;
+    assert_eq!(searcher.answerers(3).await, ["above", "below", "ours"]);
+    assert_eq!(server.violations(), [""; 0]);
+    // Without its parent the rest stays together. aioslsk does not tell the server where it is then.
+    drop(above.stdin.take());
+    above.wait().await.unwrap();
+    until(|| is_chain(&server, &["ours"])).await;
+    assert_eq!(searcher.answerers(2).await, ["below", "ours"]);
+    drop(below.stdin.take());
+    below.wait().await.unwrap();
 }
