@@ -13,7 +13,7 @@ use domain::Policy;
 use loopback::album;
 use loopback::discs::Discs;
 use loopback::world::World;
-use node::{Account, Node, Settings, StopReason};
+use node::{Account, Node, Settings, Sharing, StopReason};
 
 use crate::client::Client;
 use crate::exit::Failure;
@@ -165,6 +165,7 @@ fn settings(dir: &Path, world: &World) -> Settings {
             upload_bytes_per_s: None,
             description: String::new(),
         },
+        sharing: Sharing::default(),
         musicbrainz_url: services.clone(),
         acoustid_url: services,
         acoustid_key: Some("demo".into()),

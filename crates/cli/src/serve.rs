@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::Policy;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use node::config::{Config, ConfigError};
-use node::{Account, Node, Settings, StartError};
+use node::{Account, Node, Settings, Sharing, StartError};
 
 use crate::exit::Failure;
 
@@ -41,6 +41,7 @@ fn settings(config: Config) -> Settings {
             upload_bytes_per_s: soulseek.upload_kib_per_s.map(|kib| kib.saturating_mul(1024)),
             description: soulseek.description,
         },
+        sharing: Sharing { folders: config.shares, buddies: soulseek.buddies },
         musicbrainz_url: config.musicbrainz.url,
         acoustid_url: config.acoustid.url,
         acoustid_key: config.acoustid.key,

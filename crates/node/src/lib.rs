@@ -21,3 +21,4 @@ mod staging;
 pub use node::{Node, Settings, StartError, StopReason};
 pub use recover::RecoverError;
 pub use session::Account;
+pub use shares::{SharedFolder, Sharing};
