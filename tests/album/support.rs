@@ -12,7 +12,7 @@ use eventlog::Log;
 use loopback::discs::Discs;
 use loopback::peer::{Manner, Offer};
 use loopback::world::World;
-use node::{Account, Manners, Node, Settings};
+use node::{Account, Manners, Node, Settings, Sharing};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
@@ -90,6 +90,7 @@ pub(crate) fn settings(dir: &Path, world: &World, policy: Policy) -> Settings {
             manners: Manners::default(),
         },
         share_finished: true,
+        sharing: Sharing::default(),
         musicbrainz_url: services.clone(),
         acoustid_url: services,
         acoustid_key: Some("test".into()),

@@ -17,6 +17,7 @@ mod window;
 mod compare;
 mod fingerprint;
 
+mod properties;
 mod tags;
 
 #[cfg(fuzzing)]
@@ -29,5 +30,6 @@ pub use compare::{MAX_OFFSET, Similarity, compare};
 pub use decode::Codec;
 pub use examine::{ExamineError, Examined, examine};
 pub use fingerprint::{DecompressError, FINGERPRINTED_SECONDS, MAX_ITEMS, compress, decompress};
+pub use properties::{Properties, properties};
 pub use sniff::{Container, Sniffed, sniff};
 pub use tags::{TagError, Tags, read_tags, write_tags};

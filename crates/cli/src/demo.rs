@@ -13,7 +13,7 @@ use domain::Policy;
 use loopback::album;
 use loopback::discs::Discs;
 use loopback::world::World;
-use node::{Account, Manners, Node, Settings, StopReason};
+use node::{Account, Manners, Node, Settings, Sharing, StopReason};
 
 use crate::client::Client;
 use crate::exit::Failure;
@@ -167,6 +167,7 @@ fn settings(dir: &Path, world: &World) -> Settings {
             manners: Manners::default(),
         },
         share_finished: true,
+        sharing: Sharing::default(),
         musicbrainz_url: services.clone(),
         acoustid_url: services,
         acoustid_key: Some("demo".into()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::Policy;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use node::config::{Config, ConfigError};
-use node::{Account, Manners, Node, Settings, StartError};
+use node::{Account, Manners, Node, Settings, Sharing, StartError};
 
 use crate::exit::Failure;
 
@@ -51,6 +51,7 @@ fn settings(config: Config) -> Settings {
             },
         },
         share_finished: soulseek.share_finished,
+        sharing: Sharing { folders: config.shares, buddies: soulseek.buddies },
         musicbrainz_url: config.musicbrainz.url,
         acoustid_url: config.acoustid.url,
         acoustid_key: config.acoustid.key,

@@ -1,6 +1,7 @@
 //! The configuration file: YAML, every key known, every error shown at its line. What the node does
 //! with it is in [`crate::node`].
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,11 +12,16 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, de};
 use soulseek::Blocklist;
 
+use crate::shares::{SharedFolder, VIRTUAL_FOLDER};
+
 /// Largest file that is read for a configuration or a password, in bytes.
 const LARGEST: u64 = 256 * 1024;
 
 /// Longest user name that Soulseek servers take, in bytes.
 const LONGEST_USER: usize = 30;
+
+/// Longest name of a share, in bytes.
+const LONGEST_SHARE: usize = 100;
 
 /// The whole file. `config.example.yml` says what each key means.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,6 +31,9 @@ pub struct Config {
     pub data: PathBuf,
     /// Folder of finished music.
     pub music: PathBuf,
+    /// Folders that are shared beside it.
+    #[serde(default, deserialize_with = "shared_folders")]
+    pub shares: Vec<SharedFolder>,
     /// The Soulseek account.
     pub soulseek: Soulseek,
     /// Acoustic identification.
@@ -84,6 +93,9 @@ pub struct Soulseek {
     /// What other users read about you.
     #[serde(default)]
     pub description: String,
+    /// Users who may see and fetch what is shared with buddies only.
+    #[serde(default)]
+    pub buddies: Vec<String>,
 }
 
 /// Key `acoustid`.
@@ -172,6 +184,43 @@ fn user_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
              either end"
         ))
     })
+}
+
+/// One of `shares`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Share {
+    path: PathBuf,
+    name: String,
+    #[serde(default)]
+    buddies_only: bool,
+}
+
+/// Names are what others see and ask by, so they differ and have nothing in them that separates.
+fn shared_folders<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<SharedFolder>, D::Error> {
+    let shares = Vec::<Share>::deserialize(from)?;
+    let mut names = HashSet::from([VIRTUAL_FOLDER.to_lowercase()]);
+    for Share { name, .. } in &shares {
+        let strange = |letter: char| letter.is_control() || matches!(letter, '\\' | '/');
+        if name.trim() != name
+            || !(1..=LONGEST_SHARE).contains(&name.len())
+            || name.starts_with('.')
+            || name.contains(strange)
+        {
+            return Err(de::Error::custom(format!(
+                "{name:?} is not the name of a share: 1 to {LONGEST_SHARE} bytes, no slash, no space at \
+                 either end, no dot in front"
+            )));
+        }
+        if !names.insert(name.to_lowercase()) {
+            return Err(de::Error::custom(format!(
+                "{name:?} is taken: shares have names of their own, and {VIRTUAL_FOLDER:?} is finished \
+                 music"
+            )));
+        }
+    }
+    let folder = |Share { path, name, buddies_only }| SharedFolder { path, name, buddies_only };
+    Ok(shares.into_iter().map(folder).collect())
 }
 
 fn service_address<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
@@ -292,7 +341,8 @@ impl Config {
             ConfigError::Parse { path: path.to_owned(), detail: error.to_string() }
         })?;
         let home = path.parent().unwrap_or(Path::new(""));
-        for folder in [&mut config.data, &mut config.music] {
+        let shared = config.shares.iter_mut().map(|share| &mut share.path);
+        for folder in [&mut config.data, &mut config.music].into_iter().chain(shared) {
             *folder = home.join(&*folder);
         }
         if let Some(file) = &config.soulseek.password_file {
@@ -341,6 +391,25 @@ mod tests {
         assert!(config.data.ends_with("d") && config.data.is_absolute());
         assert_eq!(config.music, Path::new("/m"));
         assert_eq!(config.api.listen, DEFAULT_API);
+    }
+
+    #[test]
+    fn shares_have_sane_names_of_their_own() {
+        let with = |shares: &str| read(&format!("{USABLE}shares:\n{shares}"));
+        let config = with("- {path: /a, name: A}\n- {path: b, name: B, buddies_only: true}\n");
+        let shares = config.unwrap().shares;
+        assert!(shares[1].buddies_only && shares[1].path.is_absolute());
+        for (shares, words) in [
+            ("- {path: /a, name: A}\n- {path: /b, name: a}\n", "\"a\" is taken"),
+            ("- {path: /a, name: music}\n", "finished music"),
+            ("- {path: /a, name: ''}\n", "not the name of a share"),
+            ("- {path: /a, name: '..'}\n", "not the name of a share"),
+            ("- {path: /a, name: 'a\\b'}\n", "not the name of a share"),
+            ("- {path: /a, name: A, buddies: true}\n", "buddies"),
+        ] {
+            let text = with(shares).unwrap_err().to_string();
+            assert!(text.contains(words), "{text}");
+        }
     }
 
     #[test]

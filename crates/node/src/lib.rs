@@ -21,4 +21,5 @@ mod staging;
 pub use node::{Node, Settings, StartError, StopReason};
 pub use recover::RecoverError;
 pub use session::Account;
+pub use shares::{SharedFolder, Sharing};
 pub use soulseek::Manners;

@@ -28,7 +28,7 @@ use crate::perform::{Performer, Tools};
 use crate::recover::{RecoverError, recover};
 use crate::session::{self, Account};
 use crate::shadow::Shadowing;
-use crate::shares::Shelf;
+use crate::shares::{self, Sharing, Shelf};
 use crate::staging::Staging;
 use crate::views;
 
@@ -52,6 +52,8 @@ pub struct Settings {
     pub account: Account,
     /// Whether finished music is shared with others.
     pub share_finished: bool,
+    /// What is shared beside what is published.
+    pub sharing: Sharing,
     /// Address of MusicBrainz.
     pub musicbrainz_url: String,
     /// Address of AcoustID.
@@ -188,7 +190,7 @@ impl Node {
 
         let (inbox, entries) = inbox::channel();
         let (questions, asked) = mpsc::channel(QUESTIONS);
-        let shelf = Shelf::new(&settings.music);
+        let shelf = Shelf::new(&settings.music, settings.sharing);
         let staging_dir = settings.data.join("staging");
         let staging = Staging::open(staging_dir.clone())
             .map_err(|source| StartError::Folder { path: staging_dir, source })?;
@@ -231,6 +233,7 @@ impl Node {
         drive.begin(started).await?;
 
         let shadow = Shadowing::start(reader.clone()).map_err(StartError::Shadow)?;
+        let scanning = tokio::spawn(shares::keep::keep(shelf.clone(), settings.data));
         let keeping = session::keep(session, settings.account, shelf, inbox.clone());
         let state = ApiState {
             inbox: commands_into(inbox),
@@ -264,6 +267,7 @@ impl Node {
             if let Some(client) = client {
                 client.close().await;
             }
+            scanning.abort();
             if !driving.is_finished() {
                 // The last append is let through; what comes after it is as if never seen.
                 let _ = driving.await;

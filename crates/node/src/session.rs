@@ -222,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn an_upload_is_recorded_when_something_was_sent_or_nothing_was_missing() {
         let music = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(music.path());
+        let shelf = Shelf::new(music.path(), crate::shares::Sharing::default());
         for (name, bytes) in [("song.flac", &[7; 100][..]), ("empty.flac", &[])] {
             std::fs::write(music.path().join(name), bytes).unwrap();
             shelf.add(name);

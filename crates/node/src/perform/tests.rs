@@ -47,7 +47,7 @@ impl Bench {
             inbox,
             session,
             staging: Staging::open(dir.path().join("staging")).unwrap(),
-            shelf: Shelf::new(&music),
+            shelf: Shelf::new(&music, crate::shares::Sharing::default()),
             share_finished: true,
             music,
             musicbrainz: Arc::new(MusicBrainz::new(nowhere, "test").unwrap()),
