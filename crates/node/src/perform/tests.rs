@@ -257,7 +257,7 @@ async fn a_search_whose_session_ends_is_sent_again_in_the_next() {
     let query = "tin orchard".to_owned();
     bench.performer.perform(Effect::Search { job, search, query, open_ms: 3_000 });
     let from = |seen: Observation| match seen {
-        Observation::SearchAnswered { peer: domain::PeerId::Soulseek(user), .. } => user,
+        Observation::SearchAnswered { peer: PeerId::Soulseek(user), .. } => user,
         other => panic!("{other:?}"),
     };
     assert_eq!(from(bench.seen().await), "ada");
