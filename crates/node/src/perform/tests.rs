@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use domain::chunk::Digest;
 use domain::effect::Tags;
-use domain::observation::{DiskFault, Examination, PublishFault};
-use domain::{JobId, SearchId};
+use domain::observation::{DiskFault, Examination, PublishFault, TransferEnd, TransferFault};
+use domain::{ByteRange, JobId, PeerId, SearchId};
 use loopback::album;
 use loopback::music::encode_flac;
 use loopback::peer::{Manner, Offer, Peer};
 use loopback::soulseek_server::SoulseekServer;
-use soulseek::{Client, ClientConfig, EventReceiver, Manners, Shares};
+use soulseek::{Attributes, Client, ClientConfig, EventReceiver, Manners, SharedFile, Shares};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -258,7 +258,7 @@ async fn a_search_whose_session_ends_is_sent_again_in_the_next() {
     let query = "tin orchard".to_owned();
     bench.performer.perform(Effect::Search { job, search, query, open_ms: 3_000 });
     let from = |seen: Observation| match seen {
-        Observation::SearchAnswered { peer: domain::PeerId::Soulseek(user), .. } => user,
+        Observation::SearchAnswered { peer: PeerId::Soulseek(user), .. } => user,
         other => panic!("{other:?}"),
     };
     assert_eq!(from(bench.seen().await), "ada");
@@ -271,4 +271,68 @@ async fn a_search_whose_session_ends_is_sent_again_in_the_next() {
     bench.present.send_replace(Some(second));
     assert_eq!(from(bench.seen().await), "bo");
     assert_eq!(bench.seen().await, Observation::SearchEnded { job, search });
+}
+
+#[tokio::test]
+async fn an_uploader_that_says_it_leaves_is_as_good_as_offline_and_one_that_denies_is_not() {
+    let mut bench = Bench::new();
+    let local = SocketAddr::from(([127, 0, 8, 1], 0));
+    let server = SoulseekServer::bind(local).await.unwrap();
+    let (ours, _events) = log_in(&server, 3).await;
+    bench.present.send_replace(Some(ours));
+    let config = ClientConfig {
+        server: server.addr().to_string(),
+        user: "ada".into(),
+        password: "secret".into(),
+        listen: SocketAddr::from(([127, 0, 8, 2], 0)),
+        advertised_port: None,
+        upload_slots: 0,
+        upload_bytes_per_s: None,
+        known_upload_speed: 0,
+        description: String::new(),
+        manners: Manners::default(),
+    };
+    let file = SharedFile {
+        virtual_path: r"Music\01.flac".into(),
+        local_path: "never opened".into(),
+        size: 10,
+        attributes: Attributes::default(),
+    };
+    let (ada, _events) = Client::login(config, Shares::new([file])).await.unwrap();
+    let ask = |assignment, path: &str| Effect::FetchRange {
+        track: TRACK,
+        attempt: 0,
+        assignment: AssignmentId(assignment),
+        peer: PeerId::Soulseek("ada".into()),
+        path: path.into(),
+        size: 10,
+        range: ByteRange { start: 0, end: 10 },
+        overlap: 0,
+        content: None,
+    };
+    bench.performer.perform(ask(1, r"Music\02.flac"));
+    let denied = TransferFault::Denied("File not shared.".into());
+    assert_eq!(bench.seen().await, transfer_failed(1, denied));
+
+    bench.performer.perform(ask(2, r"Music\01.flac"));
+    let seen = bench.seen().await;
+    assert!(matches!(seen, Observation::PlaceTold { place: 1, .. }), "{seen:?}");
+    ada.close().await;
+    assert_eq!(bench.seen().await, transfer_failed(2, TransferFault::PeerOffline));
+}
+
+fn transfer_failed(assignment: u64, fault: TransferFault) -> Observation {
+    let (assignment, end) = (AssignmentId(assignment), TransferEnd::Failed(fault));
+    Observation::TransferEnded { track: TRACK, assignment, end }
+}
+
+#[tokio::test]
+async fn finished_music_is_shared_unless_its_owner_does_not_want_it() {
+    for (share_finished, expected) in [(true, 1), (false, 0)] {
+        let mut bench = Bench::new();
+        bench.performer.tools.share_finished = share_finished;
+        fs::write(bench.performer.tools.music.join("song.flac"), [7]).unwrap();
+        bench.performer.perform(Effect::Share { path: "song.flac".into() });
+        assert_eq!(bench.performer.tools.shelf.shares().files().len(), expected);
+    }
 }

@@ -326,11 +326,11 @@ async fn tokens_that_come_twice_or_were_never_given_out_bring_nothing() {
     let victim = Victim::new().await;
     let mut open = Vec::new();
     for token in [1, 1, 2, u32::MAX, 0, victim.token] {
-        let mut peer = victim.call("mallory", ConnectionKind::Peer).await;
+        let mut peer = victim.call("trudy", ConnectionKind::Peer).await;
         throw(&mut peer, &[offering(SONG, token, 10), offering(ONE, token, 1)].concat()).await;
         let verdict = Verdict::Accepted { size: Some(1) };
         throw(&mut peer, &PeerMessage::TransferResponse { token, verdict }.encode()).await;
-        let mut file = victim.call("mallory", ConnectionKind::File).await;
+        let mut file = victim.call("trudy", ConnectionKind::File).await;
         throw(&mut file, &token.to_le_bytes()).await;
         let mut pierced = victim.connect().await;
         throw(&mut pierced, &PeerInit::PierceFirewall { token }.encode()).await;

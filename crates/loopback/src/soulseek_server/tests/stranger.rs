@@ -56,6 +56,18 @@ impl Stranger {
         stream
     }
 
+    /// The same, past message connections: a failure before may be told on one of its own.
+    pub(super) async fn accept_file(&self) -> TcpStream {
+        loop {
+            let (mut stream, _) = self.listener.accept().await.unwrap();
+            let frame = read_frame(&mut stream, Channel::Init, LIMIT).await.unwrap();
+            match PeerInit::decode(frame.code, &frame.body).unwrap() {
+                PeerInit::Hello { kind: ConnectionKind::File, .. } => return stream,
+                other => drop((other, stream)),
+            }
+        }
+    }
+
     /// Offers a file to whoever asks, and opens the file connection to `downloader`.
     pub(super) async fn offer(&self, user: &str, downloader: SocketAddr, size: u64) -> TcpStream {
         let mut peer = self.accept().await;
@@ -131,7 +143,7 @@ pub(super) async fn take(
     let verdict = Verdict::Accepted { size: None };
     let accept = PeerMessage::TransferResponse { token, verdict };
     write_all(&mut peer, &accept.encode()).await.unwrap();
-    let mut file = stranger.accept().await;
+    let mut file = stranger.accept_file().await;
     assert_eq!(file.read_u32_le().await.unwrap(), token);
     file
 }
