@@ -9,6 +9,7 @@ mod refused_file;
 mod search_hit;
 mod source;
 
+mod chat;
 mod event;
 mod node_status;
 mod projection;
@@ -25,6 +26,7 @@ use async_graphql::{SimpleObject, Union};
 
 use crate::scalar::Seq;
 
+pub(crate) use chat::{Chat, ChatMessage, ChatReceipt, ChatRefused};
 pub(crate) use command_refused::CommandRefused;
 pub(crate) use duplicate::Duplicate;
 pub(crate) use event::Event;
@@ -54,6 +56,13 @@ pub(crate) enum AddJobResult {
 pub(crate) enum JobCommandResult {
     Receipt(JobReceipt),
     Refused(CommandRefused),
+}
+
+/// What became of something to say.
+#[derive(Union)]
+pub(crate) enum SendChatResult {
+    Receipt(ChatReceipt),
+    Refused(ChatRefused),
 }
 
 /// What a pasted text names.

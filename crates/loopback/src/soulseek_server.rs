@@ -1,9 +1,11 @@
 //! A Soulseek server for one machine: lets clients find each other on loopback addresses.
 //!
 //! It keeps accounts and who is online, relays what servers relay, and hands every search to
-//! every other client as a branch root. There are no rooms, no chat and no distributed tree.
+//! every other client as a branch root. It keeps private messages until they are acknowledged. There are
+//! no rooms and no distributed tree.
 //! Messages are `soulseek::wire::server`; facts are in `SOULSEEK.md`.
 
+mod chat;
 mod online;
 mod requests;
 #[cfg(test)]

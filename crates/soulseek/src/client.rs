@@ -228,7 +228,7 @@ impl Client {
         self.hold.session.end_and_wait().await;
     }
 
-    fn session(&self) -> Result<&Arc<Session>, ClientError> {
+    pub(crate) fn session(&self) -> Result<&Arc<Session>, ClientError> {
         let session = &self.hold.session;
         if session.has_ended() { Err(ClientError::SessionEnded) } else { Ok(session) }
     }

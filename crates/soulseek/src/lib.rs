@@ -5,6 +5,7 @@
 //! `SOULSEEK.md`, whose sections the comments name. Open the files in the order below.
 
 mod attributes;
+mod chat;
 mod client;
 pub mod conn;
 mod connect;
@@ -21,6 +22,7 @@ mod upload;
 pub mod wire;
 
 pub use attributes::{Attributes, RemoteFile};
+pub use chat::{LONGEST_MESSAGE, MessageError};
 pub use client::{Client, ClientConfig, ClientError, ListenError, LoginError};
 pub use download::{Download, DownloadEnd, DownloadEvent, FileStream, TransferError};
 pub use event::{Event, EventReceiver, UploadOutcome};

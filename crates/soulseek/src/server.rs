@@ -230,6 +230,9 @@ async fn act(session: &Arc<Session>, message: ServerMessage) {
                 Err(error) => tracing::debug!(%error, "an unreadable embedded message"),
             }
         }
+        ServerMessage::PrivateMessage { id, at, user, text, .. } => {
+            crate::chat::heard(session, id, at, user, text);
+        }
         ServerMessage::PrivilegedUsers { users } => session.uploads.privileged_are(users),
         ServerMessage::ExcludedPhrases { phrases } => session.answering.exclude(phrases),
         // Said aloud but never waited for: the server must not stall because nobody listens.
@@ -258,7 +261,6 @@ async fn act(session: &Arc<Session>, message: ServerMessage) {
         | ServerMessage::LeftRoom { .. }
         | ServerMessage::UserJoinedRoom { .. }
         | ServerMessage::UserLeftRoom { .. }
-        | ServerMessage::PrivateMessage { .. }
         | ServerMessage::Recommendations { .. }
         | ServerMessage::OwnInterests { .. }
         | ServerMessage::GlobalRecommendations { .. }

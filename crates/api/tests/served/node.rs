@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::{ApiState, Asked, Inbox, Receipt};
 use domain::{Command, Decision, Event, Input, Seq, Timestamp};
 use eventlog::{Log, Reader, Record, Step};
+use projections::chat::Chat;
 use projections::jobs::Jobs;
 use projections::search::Search;
 use projections::trace::Trace;
@@ -21,7 +22,7 @@ pub struct Node {
     pub address: String,
     log: Arc<Mutex<Log>>,
     _running: oneshot::Sender<()>,
-    _followers: [Follower; 3],
+    _followers: [Follower; 4],
     _dir: tempfile::TempDir,
 }
 
@@ -142,14 +143,16 @@ pub fn views(
     reader: Reader,
     inbox: Inbox,
     odd: Odd,
-) -> (ApiState, [Follower; 3]) {
+) -> (ApiState, [Follower; 4]) {
     let store = Store::open(&dir.join("views")).unwrap();
     let (jobs, jobs_view) = Jobs::open(&store).unwrap();
     let (trace, trace_view) = Trace::open(&store, reader.clone()).unwrap();
+    let (chat, chat_view) = Chat::open(&store).unwrap();
     let (search, search_view) = Search::open(&dir.join("search")).unwrap();
     let followers = [
         Follower::start(Oddly(jobs, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
         Follower::start(Oddly(trace, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
+        Follower::start(Oddly(chat, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
         Follower::start(Oddly(search, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
     ];
     let state = ApiState {
@@ -157,6 +160,7 @@ pub fn views(
         log: reader,
         jobs: jobs_view,
         trace: trace_view,
+        chat: chat_view,
         search: search_view,
         followers: followers.iter().map(Follower::control).collect(),
         shadow: Board::default(),

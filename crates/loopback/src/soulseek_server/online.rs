@@ -8,6 +8,8 @@ use soulseek::wire::ServerMessage;
 use soulseek::wire::server::{LoginAnswer, UserState, UserStats};
 use tokio::sync::mpsc;
 
+use super::chat::Mail;
+
 /// Longest user name in bytes. SOULSEEK.md 2.2.
 const LONGEST_NAME: usize = 30;
 
@@ -26,6 +28,7 @@ pub(super) struct State {
     /// Passwords by name; kept after logging out.
     accounts: HashMap<String, String>,
     pub(super) online: HashMap<String, Online>,
+    pub(super) mail: Mail,
     visits: u64,
 }
 
@@ -108,6 +111,7 @@ impl World {
         }
         state.online.insert(user.to_owned(), online);
         state.tell_watchers(user);
+        state.deliver(user);
         Ok(visit)
     }
 

@@ -1,5 +1,6 @@
 //! Clients meet each other on the loopback server: real sockets, one 127.x address per user.
 
+mod chat;
 mod real_clients;
 mod strangers;
 
