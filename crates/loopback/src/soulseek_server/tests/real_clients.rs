@@ -177,5 +177,7 @@ async fn we_chat_with_aioslsk_and_keep_what_it_said_while_we_were_away() {
         let line = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap();
         assert_eq!(line, Some(format!("HEARD ada\t{text}")));
     }
+    // To wait for it is to let go of its leash, so it ends before that.
+    assert_eq!(timeout(LIMIT, lines.next_line()).await.unwrap().unwrap(), None);
     assert!(real.wait().await.unwrap().success());
 }
