@@ -145,6 +145,8 @@ impl Life {
             Effect::CancelTransfer { .. }
             | Effect::BeginAt { .. }
             | Effect::MoveEnd { .. }
+            | Effect::SendChat { .. }
+            | Effect::AcknowledgeChat { .. }
             | Effect::Share { .. } => Observation::DeadlineReached,
         }))
     }

@@ -157,6 +157,8 @@ fn answers(effect: Effect) -> Vec<Observation> {
         Effect::CancelTransfer { .. }
         | Effect::BeginAt { .. }
         | Effect::MoveEnd { .. }
+        | Effect::SendChat { .. }
+        | Effect::AcknowledgeChat { .. }
         | Effect::Share { .. } => Vec::new(),
     }
 }

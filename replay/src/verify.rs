@@ -226,7 +226,12 @@ mod tests {
                 Input::Command(Command::CancelJob { job } | Command::RetryJob { job }) => {
                     vec![Decision::CommandRefused { reason: CommandRefusal::UnknownJob(*job) }]
                 }
-                Input::Command(Command::SkipDeadLetter { .. }) | Input::Observation(_) => vec![],
+                Input::Command(
+                    Command::SkipDeadLetter { .. }
+                    | Command::SendChat { .. }
+                    | Command::MarkChatRead { .. },
+                )
+                | Input::Observation(_) => vec![],
             };
             let decisions = decisions.into_iter().map(Event::Decision);
             let events = std::iter::once(Event::Input(input)).chain(decisions).collect();

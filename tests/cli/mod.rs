@@ -1,5 +1,6 @@
 //! The command line as a person or a script meets it: what it prints and its exit codes.
 
+mod chat;
 mod fork;
 mod replay;
 mod sched;

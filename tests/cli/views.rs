@@ -21,7 +21,7 @@ async fn views_are_listed_and_folded_anew() {
     let dir = tempfile::tempdir().unwrap();
     let (_node, api) = serve(&config(dir.path(), &world, "127.0.3.9:0"));
     let (exited, said) = views(api, &["list"]);
-    assert_eq!((exited, said.lines().count()), (0, 3), "{said}");
+    assert_eq!((exited, said.lines().count()), (0, 4), "{said}");
     assert!(said.contains("jobs    ") && said.contains("trace   "), "{said}");
     assert!(said.contains("search  "), "{said}");
 
@@ -36,7 +36,10 @@ async fn views_are_listed_and_folded_anew() {
 
     for arguments in [&["retry", "job"][..], &["letters", "job"], &["skip", "job", "1"]] {
         let (exited, said) = views(api, arguments);
-        assert!(exited == 1 && said.contains("only jobs, trace, search"), "{arguments:?}: {said}");
+        assert!(
+            exited == 1 && said.contains("only jobs, trace, chat, search"),
+            "{arguments:?}: {said}"
+        );
     }
     let (exited, said) = views(api, &["skip", "jobs", "1"]);
     assert!(exited == 1 && said.contains("event 1 is no dead letter of jobs"), "{said}");

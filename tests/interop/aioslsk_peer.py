@@ -13,6 +13,8 @@ import sys
 import tempfile
 
 from aioslsk.client import SoulSeekClient
+from aioslsk.commands import PrivateMessageCommand
+from aioslsk.events import PrivateMessageEvent
 from aioslsk.settings import (
     CredentialsSettings,
     ListeningSettings,
@@ -77,6 +79,25 @@ async def fetch(args):
         await client.stop()
 
 
+async def chat(args):
+    client = SoulSeekClient(settings(args, None, tempfile.gettempdir()))
+    heard = asyncio.Queue()
+
+    async def hear(event):
+        await heard.put((event.message.user.name, event.message.message))
+
+    client.events.register(PrivateMessageEvent, hear)
+    await client.start()
+    await client.login()
+    try:
+        await client.execute(PrivateMessageCommand(args.source, args.text))
+        for _ in range(args.count):
+            user, text = await heard.get()
+            say(f"HEARD {user}\t{text}")
+    finally:
+        await client.stop()
+
+
 async def answers(request, args):
     """The first files offered by the wanted user, once there are enough of them."""
     while True:
@@ -116,4 +137,6 @@ async def leashed(work):
 
 if __name__ == "__main__":
     ARGS = arguments(__doc__)
-    asyncio.run(share(ARGS) if ARGS.command == "share" else leashed(fetch(ARGS)))
+    COMMANDS = {"share": share, "fetch": fetch, "chat": chat}
+    WORK = COMMANDS[ARGS.command](ARGS)
+    asyncio.run(WORK if ARGS.command == "share" else leashed(WORK))

@@ -2,7 +2,7 @@
 //! been given other names is the history of a node that met those, and what was concluded stays true.
 //! docs/decisions/0019 rests on it.
 
-use domain::{Decision, Envelope, Event, Input, Observation, PeerId};
+use domain::{Command, Decision, Envelope, Event, Input, Observation, PeerId};
 use engine::Engine;
 use sim::{fault, run};
 
@@ -17,12 +17,16 @@ fn renamed(peer: &PeerId) -> PeerId {
 fn with_other_names(mut event: Event) -> Event {
     match &mut event {
         Event::Input(Input::Observation(
-            Observation::SearchAnswered { peer, .. } | Observation::UploadEnded { peer, .. },
+            Observation::SearchAnswered { peer, .. }
+            | Observation::UploadEnded { peer, .. }
+            | Observation::ChatReceived { peer, .. },
         ))
+        | Event::Input(Input::Command(Command::SendChat { peer, .. }))
         | Event::Decision(
             Decision::SourceFound { peer, .. }
             | Decision::PeerRested { peer, .. }
-            | Decision::RangeAssigned { peer, .. },
+            | Decision::RangeAssigned { peer, .. }
+            | Decision::ChatPlanned { peer, .. },
         ) => *peer = renamed(peer),
         _ => {}
     }

@@ -3,11 +3,11 @@
 //! there are to draw is kept complete by the compiler.
 
 use domain::chunk::{CHUNK_BYTES, Content, Digest};
-use domain::id::{AcoustId, ArtistId, TrackId};
+use domain::id::{AcoustId, ArtistId, ChatId, TrackId};
 use domain::media::{AudioFault, Codec, CodecProfile, Examined, Fingerprint};
 use domain::observation::{
-    DiskFault, Examination, IdentityMatch, Lookup, LookupFault, PublishFault, RemoteFile,
-    SessionEnd, TransferEnd, TransferFault,
+    ChatFault, DiskFault, Examination, IdentityMatch, Lookup, LookupFault, PublishFault,
+    RemoteFile, SessionEnd, TransferEnd, TransferFault,
 };
 use domain::score::Ppm;
 use domain::target::Credit;
@@ -141,6 +141,8 @@ any_of! { any_command, Command:
     CancelJob => { job: any_job() },
     RetryJob => { job: any_job() },
     SkipDeadLetter => { view: Just("jobs".to_owned()), event: (0u64..40).prop_map(Seq) },
+    SendChat => { peer: any_peer(), text: any_said() },
+    MarkChatRead => { peer: any_peer(), through: (0u64..40).prop_map(Seq) },
 }
 
 any_of! { any_observation, Observation:
@@ -195,10 +197,19 @@ any_of! { any_observation, Observation:
         track: any_track(), peer: any_peer(), ranges: prop::collection::vec(any_range(), 0..3)
     },
     SlotGranted => { track: any_track(), assignment: any_assignment() },
+    ChatReceived => {
+        peer: any_peer(), id: 0u32..4, sent_at: (0u64..4).prop_map(Timestamp), text: any_said()
+    },
+    ChatSent => { chat: (0u64..4).prop_map(ChatId) },
+    ChatFailed => { chat: (0u64..4).prop_map(ChatId), fault: Just(ChatFault::Busy) },
     PieceSpoiled => {
         track: any_track(), assignment: any_assignment(), range: any_range(),
         elapsed_ms: select(vec![0, 100, u64::MAX])
     },
+}
+
+fn any_said() -> impl Strategy<Value = String> {
+    select(vec![String::new(), "hello".to_owned()])
 }
 
 fn any_input() -> impl Strategy<Value = Input> {

@@ -4,13 +4,13 @@
 
 use async_graphql::{Context, ID, Object, Result};
 use domain::decision::CommandRefusal;
-use domain::{Command, Decision, JobId};
+use domain::{Command, Decision, JobId, PeerId, chat};
 
 use crate::error::{bad_input, internal, not_ready};
 use crate::inbox::{AskError, Receipt};
 use crate::object::{
-    AddJobResult, CommandRefused, Duplicate, InvalidReference, JobCommandResult, JobReceipt,
-    Projection,
+    AddJobResult, ChatReceipt, ChatRefused, CommandRefused, Duplicate, InvalidReference,
+    JobCommandResult, JobReceipt, Projection, SendChatResult,
 };
 use crate::scalar::{CommandId, Seq};
 use crate::state::{Advances, ApiState, reach, read};
@@ -69,6 +69,38 @@ impl Mutation {
         Ok(outcome(job, &ask(context, Command::RetryJob { job }, command_id).await?))
     }
 
+    /// Says something to a Soulseek user. The server keeps it for one who is not logged in.
+    async fn send_chat(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "To whom.")] user: String,
+        #[graphql(desc = "One line of at most 2,048 bytes.")] text: String,
+        command_id: Option<CommandId>,
+    ) -> Result<SendChatResult> {
+        let suitable = chat::check_user(&user).and_then(|()| chat::check_text(&text));
+        if let Err(reason) = suitable {
+            return Ok(SendChatResult::Refused(ChatRefused::unsuitable(reason)));
+        }
+        let command = Command::SendChat { peer: PeerId::Soulseek(user), text };
+        let receipt = ask(context, command, command_id).await?;
+        Ok(match refusal(&receipt) {
+            Some(reason) => SendChatResult::Refused(ChatRefused::new(reason)),
+            None => SendChatResult::Receipt(ChatReceipt { seq: receipt.seq.into() }),
+        })
+    }
+
+    /// Marks what a user said, up to a message, as read.
+    async fn mark_chat_read(
+        &self,
+        context: &Context<'_>,
+        user: String,
+        #[graphql(desc = "Position of the last message that was read.")] through: Seq,
+    ) -> Result<ChatReceipt> {
+        let (peer, through) = (PeerId::Soulseek(user), through.into());
+        let receipt = ask(context, Command::MarkChatRead { peer, through }, None).await?;
+        Ok(ChatReceipt { seq: receipt.seq.into() })
+    }
+
     /// Folds a read model anew from the first event on, and so tries its dead letters again. What is
     /// there answers until that is done; see its state.
     async fn rebuild_projection(
@@ -117,19 +149,22 @@ async fn ask(context: &Context<'_>, command: Command, id: Option<CommandId>) -> 
         AskError::Closed => not_ready(error.to_string()),
         AskError::Reused(_) => bad_input(error.to_string()),
     })?;
-    let Advances { jobs, trace, search } = context.data::<Advances>()?;
+    let Advances { jobs, trace, chat, search } = context.data::<Advances>()?;
     // A view that is too late takes nothing back: the command was followed.
     let seq = receipt.seq;
-    let _ = tokio::join!(reach(jobs, seq), reach(trace, seq), reach(search, seq));
+    let _ = tokio::join!(reach(jobs, seq), reach(trace, seq), reach(chat, seq), reach(search, seq));
     Ok(receipt)
 }
 
-fn outcome(job: JobId, receipt: &Receipt) -> JobCommandResult {
-    let refusal = receipt.decisions.iter().find_map(|decision| match decision {
+fn refusal(receipt: &Receipt) -> Option<CommandRefusal> {
+    receipt.decisions.iter().find_map(|decision| match decision {
         Decision::CommandRefused { reason } => Some(*reason),
         _ => None,
-    });
-    match refusal {
+    })
+}
+
+fn outcome(job: JobId, receipt: &Receipt) -> JobCommandResult {
+    match refusal(receipt) {
         Some(reason) => JobCommandResult::Refused(CommandRefused::new(job, reason)),
         None => JobCommandResult::Receipt(JobReceipt::new(receipt.seq, job)),
     }

@@ -9,6 +9,7 @@ mod refused_file;
 mod search_hit;
 mod source;
 
+mod chat;
 mod event;
 mod network_searches;
 mod node_status;
@@ -26,6 +27,7 @@ use async_graphql::{SimpleObject, Union};
 
 use crate::scalar::Seq;
 
+pub(crate) use chat::{Chat, ChatMessage, ChatReceipt, ChatRefused};
 pub(crate) use command_refused::CommandRefused;
 pub(crate) use duplicate::Duplicate;
 pub(crate) use event::Event;
@@ -56,6 +58,13 @@ pub(crate) enum AddJobResult {
 pub(crate) enum JobCommandResult {
     Receipt(JobReceipt),
     Refused(CommandRefused),
+}
+
+/// What became of something to say.
+#[derive(Union)]
+pub(crate) enum SendChatResult {
+    Receipt(ChatReceipt),
+    Refused(ChatRefused),
 }
 
 /// What a pasted text names.

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use async_graphql::connection::{Connection, Edge, EmptyFields};
 use async_graphql::{Context, ID, Object, Result};
-use domain::JobId;
+use domain::{JobId, PeerId};
 use projections::{Control, past, search};
 use tokio::time::timeout;
 
 use crate::error::{bad_input, not_ready};
 use crate::mutation::job_id;
 use crate::object::{
-    DeadLetter, Event, InvalidReference, Job, JobSummary, ListPosition, NetworkSearches,
-    NodeStatus, Projection, ReleaseReference, SearchHit, SearchKind, SearchPosition, Target,
+    Chat, ChatMessage, DeadLetter, Event, InvalidReference, Job, JobSummary, ListPosition,
+    NetworkSearches, NodeStatus, Projection, ReleaseReference, SearchHit, SearchKind,
+    SearchPosition, Target,
 };
 use crate::scalar::Seq;
 use crate::state::{Advances, ApiState, PastTurn, reach, read};
@@ -134,6 +135,47 @@ impl Query {
         let mut list = Connection::with_additional_fields(cursor.is_some(), more, position);
         let edges = hits.into_iter().map(|(at, hit)| Edge::new(at.to_string(), hit.into()));
         list.edges.extend(edges);
+        Ok(list)
+    }
+
+    /// Conversations with Soulseek users, the one with the newest message first. The position of a
+    /// conversation's last message is its cursor.
+    #[graphql(complexity = "counted(first) * child_complexity")]
+    async fn chats(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many, at most 100; 25 when not told.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<Seq>,
+    ) -> Result<Connection<u64, Chat, ListPosition, EmptyFields>> {
+        let first = checked(first)?;
+        let (view, cursor) = (context.data::<ApiState>()?.chat.clone(), after.map(Into::into));
+        let found = read(move || view.conversations(cursor, first)).await?;
+        let position = ListPosition { as_of: found.seq.into() };
+        let page = found.value;
+        let mut list = Connection::with_additional_fields(after.is_some(), page.more, position);
+        list.edges.extend(page.entries.into_iter().map(|it| Edge::new(it.last.0, it.into())));
+        Ok(list)
+    }
+
+    /// What was said in the conversation with a Soulseek user, newest first. A message's position is its
+    /// cursor. One that there is not has no messages.
+    #[graphql(complexity = "counted(first) * child_complexity")]
+    async fn chat(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "With whom.")] user: String,
+        #[graphql(desc = "Only what was said before this position.")] before: Option<Seq>,
+        #[graphql(desc = "How many, at most 100; 25 when not told.")] first: Option<i32>,
+    ) -> Result<Connection<u64, ChatMessage, ListPosition, EmptyFields>> {
+        let first = checked(first)?;
+        let view = context.data::<ApiState>()?.chat.clone();
+        let (peer, cursor) = (PeerId::Soulseek(user), before.map(Into::into));
+        let found = read(move || view.messages(&peer, cursor, first)).await?;
+        let position = ListPosition { as_of: found.seq.into() };
+        let page = found.value;
+        let mut list = Connection::with_additional_fields(before.is_some(), page.more, position);
+        let edges = page.entries.into_iter();
+        list.edges.extend(edges.map(|(seq, it)| Edge::new(seq.0, ChatMessage::new(seq, it))));
         Ok(list)
     }
 

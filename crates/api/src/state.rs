@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_graphql::Result;
 use domain::Seq;
 use eventlog::{Reader, Signal};
-use projections::{Control, jobs, search, trace};
+use projections::{Control, chat, jobs, search, trace};
 use replay::shadow::Board;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
@@ -31,6 +31,8 @@ pub struct ApiState {
     pub jobs: jobs::View,
     /// What happened in them.
     pub trace: trace::View,
+    /// What was said.
+    pub chat: chat::View,
     /// Finds all of it by words.
     pub search: search::View,
     /// What keeps each view up to date.
@@ -64,6 +66,7 @@ pub(crate) struct PastTurn(pub(crate) Arc<Mutex<()>>);
 pub(crate) struct Advances {
     pub(crate) jobs: watch::Receiver<Seq>,
     pub(crate) trace: watch::Receiver<Seq>,
+    pub(crate) chat: watch::Receiver<Seq>,
     pub(crate) search: watch::Receiver<Seq>,
 }
 
@@ -72,6 +75,7 @@ impl Advances {
         Self {
             jobs: watched(state.jobs.position()),
             trace: watched(state.trace.position()),
+            chat: watched(state.chat.position()),
             search: watched(state.search.position()),
         }
     }

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::replay::redact::Redaction;
 use anyhow::Context;
-use domain::{Event, Input, Observation, PeerId, Seq, Timestamp};
+use domain::{Command, Event, Input, Observation, PeerId, Seq, Timestamp};
 use eventlog::{Log, Reader, Step};
 
 use crate::exit::Failure;
@@ -99,11 +99,15 @@ fn chosen(reader: &Reader, whom: &Whom) -> anyhow::Result<BTreeSet<PeerId>> {
     let mut heard: BTreeMap<PeerId, Timestamp> = BTreeMap::new();
     for envelope in reader.range(Seq(1)..=reader.durable()) {
         let envelope = envelope.map_err(|error| crate::log::damaged(&error))?;
-        if let Event::Input(Input::Observation(
-            Observation::SearchAnswered { peer, .. }
-            | Observation::UploadEnded { peer, .. }
-            | Observation::HoldingTold { peer, .. },
-        )) = envelope.event
+        if let Event::Input(
+            Input::Observation(
+                Observation::SearchAnswered { peer, .. }
+                | Observation::UploadEnded { peer, .. }
+                | Observation::ChatReceived { peer, .. }
+                | Observation::HoldingTold { peer, .. },
+            )
+            | Input::Command(Command::SendChat { peer, .. }),
+        ) = envelope.event
         {
             heard.insert(peer, envelope.at);
         }

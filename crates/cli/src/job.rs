@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use domain::render::is_obeyed;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -342,7 +343,7 @@ fn standing(job: &Job) -> String {
 
 /// Text of others without what a terminal would obey: names and paths are whatever a peer says.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if is_obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// `LOOKING_UP` as people write it.

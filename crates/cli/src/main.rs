@@ -2,6 +2,7 @@
 //! none. Each command has its file; what a command's exit code means is in [`exit`].
 
 mod backup;
+mod chat;
 mod client;
 mod demo;
 mod exit;
@@ -71,6 +72,14 @@ enum Command {
         #[command(flatten)]
         options: search::Options,
     },
+    /// Talk to Soulseek users: list conversations, show one, or say something
+    Chat {
+        /// Where the node's API listens
+        #[arg(long, default_value_t = node::config::DEFAULT_API)]
+        api: SocketAddr,
+        #[command(flatten)]
+        options: chat::Options,
+    },
     /// Look after the views of a running node: what it answers from
     Views {
         /// Where the node's API listens
@@ -123,6 +132,7 @@ fn main() -> ExitCode {
         Command::Job { api, command } => block_on(job::run(api, command)),
         Command::Node { api, command } => block_on(status::run(api, command)),
         Command::Search { api, options } => block_on(search::run(api, options)),
+        Command::Chat { api, options } => block_on(chat::run(api, options)),
         Command::Views { api, command } => block_on(views::run(api, command)),
     };
     match done {
@@ -139,6 +149,7 @@ fn default_log(command: &Command) -> &'static str {
         | Command::Job { .. }
         | Command::Node { .. }
         | Command::Search { .. }
+        | Command::Chat { .. }
         | Command::Views { .. }
         | Command::Replay { .. }
         | Command::SchedSim(_)

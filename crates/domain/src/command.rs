@@ -3,7 +3,7 @@
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::event::Seq;
-use crate::id::{JobId, ReleaseId};
+use crate::id::{JobId, PeerId, ReleaseId};
 
 /// Something a person asks the node to do.
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,5 +29,19 @@ pub enum Command {
         view: String,
         /// The event's position.
         event: Seq,
+    },
+    /// Say something to somebody.
+    SendChat {
+        /// To whom.
+        peer: PeerId,
+        /// What; see [`crate::chat`].
+        text: String,
+    },
+    /// Whatever somebody said up to an event was read.
+    MarkChatRead {
+        /// Who said it.
+        peer: PeerId,
+        /// The event's position.
+        through: Seq,
     },
 }

@@ -7,7 +7,8 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::chunk::{ByteRange, Content, Digest};
 use crate::id::{
-    AcoustId, AssignmentId, JobId, PeerId, RecordingId, ReleaseId, SearchId, SourceId, TrackKey,
+    AcoustId, AssignmentId, ChatId, JobId, PeerId, RecordingId, ReleaseId, SearchId, SourceId,
+    TrackKey,
 };
 use crate::media::AudioFault;
 use crate::observation::{DiskFault, Lookup, LookupFault, TransferFault};
@@ -323,6 +324,20 @@ pub enum Decision {
         /// The job that has it.
         from: JobId,
     },
+    /// A message is sent.
+    ChatPlanned {
+        /// Its number.
+        chat: ChatId,
+        /// To whom.
+        peer: PeerId,
+        /// What.
+        text: String,
+    },
+    /// Something that was said to us is recorded, so the server need not say it again.
+    ChatTaken {
+        /// The server's number for it.
+        id: u32,
+    },
 }
 
 /// Why one source was chosen: the terms of the choice.
@@ -349,6 +364,8 @@ pub enum CommandRefusal {
     JobOver(JobId),
     /// The job is neither waiting nor failed.
     NothingToRetry(JobId),
+    /// We are not logged in to the Soulseek server.
+    NotLoggedIn,
 }
 
 impl fmt::Display for CommandRefusal {
@@ -358,6 +375,7 @@ impl fmt::Display for CommandRefusal {
             Self::UnknownJob(job) => write!(f, "there is no job {job}"),
             Self::JobOver(job) => write!(f, "job {job} is over"),
             Self::NothingToRetry(job) => write!(f, "job {job} waits for nothing"),
+            Self::NotLoggedIn => f.write_str("we are not logged in to the Soulseek server"),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! self-contained, so whoever performs it needs no state of the engine. Doing one twice does no harm.
 
 use crate::chunk::{ByteRange, Content, Digest};
-use crate::id::{AcoustId, AssignmentId, JobId, PeerId, ReleaseId, SearchId, TrackKey};
+use crate::id::{AcoustId, AssignmentId, ChatId, JobId, PeerId, ReleaseId, SearchId, TrackKey};
 use crate::media::Fingerprint;
 use crate::target::{Target, Track};
 
@@ -115,6 +115,22 @@ pub enum Effect {
     Share {
         /// Where, relative to the music folder.
         path: String,
+    },
+    /// Say something; comes back as `ChatSent` or `ChatFailed`. It is not asked for again after a
+    /// restart, because whoever it is for would read it twice.
+    SendChat {
+        /// The message.
+        chat: ChatId,
+        /// To whom.
+        peer: PeerId,
+        /// What.
+        text: String,
+    },
+    /// Have the server not say something again; nothing comes back. Without it the message comes again
+    /// with the next login.
+    AcknowledgeChat {
+        /// The server's number for it.
+        id: u32,
     },
 }
 

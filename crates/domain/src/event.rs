@@ -73,7 +73,10 @@ impl Event {
     pub fn job(&self) -> Option<JobId> {
         match self {
             Self::Input(Input::Command(command)) => match command {
-                Command::AddJob { .. } | Command::SkipDeadLetter { .. } => None,
+                Command::AddJob { .. }
+                | Command::SkipDeadLetter { .. }
+                | Command::SendChat { .. }
+                | Command::MarkChatRead { .. } => None,
                 Command::CancelJob { job } | Command::RetryJob { job } => Some(*job),
             },
             Self::Input(Input::Observation(seen)) => observation_job(seen),
@@ -143,6 +146,9 @@ fn observation_track(seen: &Observation) -> Option<TrackKey> {
         | Observation::SessionClosed { .. }
         | Observation::UploadEnded { .. }
         | Observation::PeersForgotten { .. }
+        | Observation::ChatReceived { .. }
+        | Observation::ChatSent { .. }
+        | Observation::ChatFailed { .. }
         | Observation::DeadlineReached => None,
     }
 }
@@ -161,7 +167,7 @@ fn decision_job(decision: &Decision) -> Option<JobId> {
             CommandRefusal::Duplicate(job)
             | CommandRefusal::JobOver(job)
             | CommandRefusal::NothingToRetry(job) => Some(*job),
-            CommandRefusal::UnknownJob(_) => None,
+            CommandRefusal::UnknownJob(_) | CommandRefusal::NotLoggedIn => None,
         },
         Decision::LookupPlanned { lookup } | Decision::LookupDeferred { lookup, .. } => {
             Some(lookup_job(lookup))
@@ -205,6 +211,8 @@ fn decision_track(decision: &Decision) -> Option<TrackKey> {
         | Decision::JobResumed { .. }
         | Decision::JobFailed { .. }
         | Decision::JobCancelled { .. }
-        | Decision::JobCompleted { .. } => None,
+        | Decision::JobCompleted { .. }
+        | Decision::ChatPlanned { .. }
+        | Decision::ChatTaken { .. } => None,
     }
 }

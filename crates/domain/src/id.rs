@@ -134,6 +134,10 @@ number! {
     AssignmentId(u64)
 }
 number! {
+    /// One message of ours to somebody, numbered from 1.
+    ChatId(u64)
+}
+number! {
     /// One remote file of one peer, numbered from 0 within its track.
     SourceId(u32)
 }

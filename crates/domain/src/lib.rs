@@ -8,6 +8,7 @@
 // rkyv's derive writes undocumented mirror types of every enum with named fields.
 #![allow(missing_docs)]
 
+pub mod chat;
 pub mod chunk;
 pub mod command;
 pub mod decision;

@@ -7,11 +7,12 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::chunk::{ByteRange, Content, Digest};
 use crate::event::Seq;
-use crate::id::{AcoustId, AssignmentId, JobId, PeerId, RecordingId, SearchId, TrackKey};
+use crate::id::{AcoustId, AssignmentId, ChatId, JobId, PeerId, RecordingId, SearchId, TrackKey};
 use crate::media::{AudioFault, Examined};
 use crate::policy::Policy;
 use crate::score::Ppm;
 use crate::target::Target;
+use crate::time::Timestamp;
 
 /// Something seen.
 #[derive(Archive, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Hash)]
@@ -245,6 +246,30 @@ pub enum Observation {
         /// Hash of its last block, by which whoever kept it knows that log again.
         head: Digest,
     },
+    /// Somebody said something to us. The server says it again at each login until it is acknowledged,
+    /// with the same number and time.
+    ChatReceived {
+        /// Who.
+        peer: PeerId,
+        /// The server's number for it.
+        id: u32,
+        /// When the server got it, by its clock, in whole seconds.
+        sent_at: Timestamp,
+        /// What, at most [`crate::chat::LONGEST_TEXT`] bytes of it.
+        text: String,
+    },
+    /// A message of ours was handed to the server, which does not say whether it arrived.
+    ChatSent {
+        /// The message.
+        chat: ChatId,
+    },
+    /// A message of ours was not handed to the server.
+    ChatFailed {
+        /// The message.
+        chat: ChatId,
+        /// Why.
+        fault: ChatFault,
+    },
 }
 
 /// One file in a search answer, as its peer describes it.
@@ -316,6 +341,27 @@ impl fmt::Display for LookupFault {
             Self::Malformed(detail) => write!(f, "answer not understood: {detail}"),
             Self::Refused(detail) => write!(f, "refused: {detail}"),
         }
+    }
+}
+
+/// Why a message was not sent.
+#[derive(Archive, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChatFault {
+    /// Our session with the Soulseek server had ended.
+    SessionClosed,
+    /// Too much waited to be sent to the server.
+    Busy,
+    /// No server takes such a message.
+    Unsuitable,
+}
+
+impl fmt::Display for ChatFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SessionClosed => "our session closed",
+            Self::Busy => "too much waits to be sent",
+            Self::Unsuitable => "no server takes such a message",
+        })
     }
 }
 

@@ -33,7 +33,8 @@ impl fmt::Display for Named<'_> {
 
 /// Whether a terminal obeys the character instead of showing it: control characters, line and
 /// paragraph separators, and those that turn the direction of the text around them.
-fn is_obeyed(c: char) -> bool {
+#[must_use]
+pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -143,6 +144,10 @@ pub fn effect_text(effect: &Effect) -> String {
         ),
         Effect::Discard { track, attempt } => ("Discard", format!("job={track} attempt={attempt}")),
         Effect::Share { path } => ("Share", format!("path={}", Foreign(path))),
+        Effect::SendChat { chat, peer, text } => {
+            ("SendChat", format!("chat={chat} to={} text={}", Named(peer), Foreign(text)))
+        }
+        Effect::AcknowledgeChat { id } => ("AcknowledgeChat", format!("id={id}")),
     };
     format!("{name:<19} {fields}")
 }
@@ -156,6 +161,8 @@ pub fn name(event: &Event) -> &'static str {
             Command::CancelJob { .. } => "CancelJob",
             Command::RetryJob { .. } => "RetryJob",
             Command::SkipDeadLetter { .. } => "SkipDeadLetter",
+            Command::SendChat { .. } => "SendChat",
+            Command::MarkChatRead { .. } => "MarkChatRead",
         },
         Event::Input(Input::Observation(seen)) => match seen {
             Observation::NodeStarted { .. } => "NodeStarted",
@@ -183,6 +190,9 @@ pub fn name(event: &Event) -> &'static str {
             Observation::SlotGranted { .. } => "SlotGranted",
             Observation::PieceSpoiled { .. } => "PieceSpoiled",
             Observation::PeersForgotten { .. } => "PeersForgotten",
+            Observation::ChatReceived { .. } => "ChatReceived",
+            Observation::ChatSent { .. } => "ChatSent",
+            Observation::ChatFailed { .. } => "ChatFailed",
             Observation::DeadlineReached => "DeadlineReached",
         },
         Event::Decision(decision) => match decision {
@@ -219,6 +229,8 @@ pub fn name(event: &Event) -> &'static str {
             Decision::OffsetChosen { .. } => "OffsetChosen",
             Decision::EndMoved { .. } => "EndMoved",
             Decision::SourceSilent { .. } => "SourceSilent",
+            Decision::ChatPlanned { .. } => "ChatPlanned",
+            Decision::ChatTaken { .. } => "ChatTaken",
         },
     }
 }
@@ -229,6 +241,12 @@ fn command_fields(command: &Command) -> String {
         Command::CancelJob { job } | Command::RetryJob { job } => format!("job={job}"),
         Command::SkipDeadLetter { view, event } => {
             format!("view={} event={event}", Foreign(view))
+        }
+        Command::SendChat { peer, text } => {
+            format!("to={} text={}", Named(peer), Foreign(text))
+        }
+        Command::MarkChatRead { peer, through } => {
+            format!("from={} through={through}", Named(peer))
         }
     }
 }
@@ -350,6 +368,11 @@ fn observation_fields(seen: &Observation) -> String {
                 peer = Named(peer)
             )
         }
+        Observation::ChatReceived { peer, id, sent_at, text } => {
+            format!("from={} id={id} sent={} text={}", Named(peer), sent_at.clock(), Foreign(text))
+        }
+        Observation::ChatSent { chat } => format!("chat={chat}"),
+        Observation::ChatFailed { chat, fault } => format!("chat={chat} fault=\"{fault}\""),
     }
 }
 
@@ -475,5 +498,9 @@ fn decision_fields(decision: &Decision) -> String {
             format!("job={track} assignment={assignment} end={end}")
         }
         Decision::SourceSilent { track, source } => format!("job={track} source={source}"),
+        Decision::ChatPlanned { chat, peer, text } => {
+            format!("chat={chat} to={} text={}", Named(peer), Foreign(text))
+        }
+        Decision::ChatTaken { id } => format!("id={id}"),
     }
 }

@@ -79,6 +79,10 @@ pub(crate) fn of(state: &State, decision: &Decision, out: &mut Vec<Effect>) {
                 trash(*job, cancelled, out);
             }
         }
+        Decision::ChatPlanned { chat, peer, text } => {
+            out.push(Effect::SendChat { chat: *chat, peer: peer.clone(), text: text.clone() })
+        }
+        Decision::ChatTaken { id } => out.push(Effect::AcknowledgeChat { id: *id }),
         Decision::JobAdded { .. }
         | Decision::ReleaseReused { .. }
         | Decision::CommandRefused { .. }

@@ -9,7 +9,7 @@ use domain::observation::{Lookup, Observation};
 use domain::{Command, Decision, Event, Input, Timestamp};
 
 use crate::state::{Assignment, Run, State, Turn};
-use crate::{job, lookup, peer, search, source, swarm, transfer, verify};
+use crate::{chat, job, lookup, peer, search, source, swarm, transfer, verify};
 
 impl State {
     /// Takes one event.
@@ -22,7 +22,9 @@ impl State {
                 | Command::CancelJob { .. }
                 | Command::RetryJob { .. }
                 // A matter of the view.
-                | Command::SkipDeadLetter { .. } => {}
+                | Command::SkipDeadLetter { .. }
+                | Command::MarkChatRead { .. }
+                | Command::SendChat { .. } => {}
             },
             Event::Input(Input::Observation(seen)) => self.observed(seen, at),
             Event::Decision(decision) => self.decided(decision, at),
@@ -86,6 +88,9 @@ impl State {
             Observation::PlaceTold { .. }
             | Observation::UploadEnded { .. }
             | Observation::PeersForgotten { .. }
+            | Observation::ChatReceived { .. }
+            | Observation::ChatSent { .. }
+            | Observation::ChatFailed { .. }
             | Observation::DeadlineReached => {}
         }
     }
@@ -200,6 +205,7 @@ impl State {
                 swarm::end_moved(self, *assignment, *end);
             }
             Decision::SourceSilent { track, source } => swarm::silenced(self, *track, *source),
+            Decision::ChatPlanned { chat, .. } => chat::planned(self, *chat),
             Decision::AttemptDropped { track, attempt, .. } => {
                 transfer::dropped(self, *track);
                 lookup::closed(self, &Lookup::Identity { track: *track, attempt: *attempt });
@@ -221,6 +227,8 @@ impl State {
             }
             // They say why nothing changed.
             Decision::CommandRefused { .. } | Decision::ChunkRefused { .. } => {}
+            // A matter of the view.
+            Decision::ChatTaken { .. } => {}
         }
     }
 }

@@ -43,7 +43,11 @@ pub(crate) fn react(state: &State, input: &Input, at: Timestamp) -> Vec<Decision
             Some(job) if job.phase.is_over() => refuse(CommandRefusal::JobOver(*id)),
             Some(_) => refuse(CommandRefusal::NothingToRetry(*id)),
         },
-        Input::Command(Command::SkipDeadLetter { .. }) => Vec::new(),
+        Input::Command(
+            Command::SkipDeadLetter { .. }
+            | Command::SendChat { .. }
+            | Command::MarkChatRead { .. },
+        ) => Vec::new(),
         Input::Observation(seen) => observe(state, seen, at),
     }
 }

@@ -9,6 +9,7 @@
 
 pub mod state;
 
+mod chat;
 mod digest;
 mod evolve;
 
@@ -47,13 +48,14 @@ type Rule = fn(&State, Timestamp) -> Vec<Decision>;
 
 /// What follows from one input directly. Each is asked once, in this order, and decides on the
 /// state that the one before has left.
-const REACTIONS: [Named<React>; 6] = [
+const REACTIONS: [Named<React>; 7] = [
     ("job", job::react),
     ("lookup", lookup::react),
     ("source", source::react),
     ("swarm", swarm::react),
     ("transfer", transfer::react),
     ("verify", verify::react),
+    ("chat", chat::react),
 ];
 
 /// What must hold whatever the input was. Each is asked until it has nothing to add, in this order;

@@ -32,6 +32,8 @@ pub struct State {
     pub peers: BTreeMap<PeerId, Peer>,
     /// Content that is never fetched again.
     pub refused: Refused,
+    /// The last message of ours to anybody; 0 before the first.
+    pub last_chat: u64,
 }
 
 /// The present run of the node.

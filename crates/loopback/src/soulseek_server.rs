@@ -1,9 +1,11 @@
 //! A Soulseek server for one machine: lets clients find each other on loopback addresses.
 //!
 //! It keeps accounts and who is online, relays what servers relay, offers parents to those without
-//! one, and hands every search to the roots. There are no rooms and no chat.
+//! one, and hands every search to the roots. It keeps private messages until they are acknowledged.
+//! There are no rooms.
 //! Messages are `soulseek::wire::server`; facts are in `SOULSEEK.md`.
 
+mod chat;
 mod online;
 mod requests;
 #[cfg(test)]

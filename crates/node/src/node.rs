@@ -12,6 +12,7 @@ use api::ApiState;
 use domain::{Observation, Policy, Seq};
 use eventlog::{AppendError, Log, Reader};
 use metadata::{AcoustId, MusicBrainz, Throttle};
+use projections::chat::Chat;
 use projections::jobs::Jobs;
 use projections::search::Search;
 use projections::trace::Trace;
@@ -176,6 +177,7 @@ impl Node {
         let store = Store::open(&views::store(&settings.data))?;
         let (jobs, jobs_view) = Jobs::open(&store)?;
         let (trace, trace_view) = Trace::open(&store, reader.clone())?;
+        let (chat, chat_view) = Chat::open(&store)?;
         let (search, search_view) = Search::open(&views::search(&settings.data))?;
         let views_failed = |failed: mpsc::Sender<StopReason>| {
             move |error: projections::follow::FollowError| {
@@ -185,6 +187,7 @@ impl Node {
         let followers = [
             Follower::start(jobs, reader.clone(), views_failed(failed.clone()))?,
             Follower::start(trace, reader.clone(), views_failed(failed.clone()))?,
+            Follower::start(chat, reader.clone(), views_failed(failed.clone()))?,
             Follower::start(search, reader.clone(), views_failed(failed.clone()))?,
         ];
 
@@ -241,6 +244,7 @@ impl Node {
             log: reader.clone(),
             jobs: jobs_view,
             trace: trace_view,
+            chat: chat_view,
             search: search_view,
             followers: followers.iter().map(Follower::control).collect(),
             shadow: shadow.board(),

@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use domain::PeerId;
 use domain::observation::{Observation, SessionEnd};
+use domain::{PeerId, Timestamp};
 use soulseek::{Client, ClientConfig, Event, EventReceiver, LoginError, Manners, UploadOutcome};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,6 +20,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// A session that lasted so long was a good one, and the waits begin anew after it. A server that lets
 /// us in only to drop us would otherwise be asked every few seconds, and servers ban the impatient.
 const GOOD_SESSION: Duration = Duration::from_secs(300);
+/// Longest name of somebody whose messages are recorded, in bytes. Servers give out shorter ones, but it is
+/// a server that says whom a message is from.
+const LONGEST_NAME: usize = 128;
 /// Shares that change in a burst are told to the server once.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -142,6 +145,14 @@ async fn attend(
                     let ended = Observation::UploadEnded { peer, path, sent_bytes, complete };
                     inbox.report(ended).await;
                 }
+            }
+            // Nobody is called so; unacknowledged it stays with the server.
+            Some(Event::PrivateMessage { user, .. }) if user.len() > LONGEST_NAME => {}
+            Some(Event::PrivateMessage { id, sent_at_s, user, text }) => {
+                let sent_at = Timestamp(u64::from(sent_at_s) * 1_000_000);
+                let text = domain::chat::cut(&text).to_owned();
+                let peer = PeerId::Soulseek(user);
+                inbox.report(Observation::ChatReceived { peer, id, sent_at, text }).await;
             }
             Some(Event::AdminMessage { text }) => tracing::info!(text, "the server's people say"),
             Some(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use projections::Store;
 use projections::search::Search;
 
-/// The store of the jobs and of the trace.
+/// The store of the jobs, of the trace and of what was said.
 pub(crate) fn store(data: &Path) -> PathBuf {
     data.join("views")
 }

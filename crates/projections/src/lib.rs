@@ -3,9 +3,10 @@
 //!
 //! [`projection`] says what a read model is, [`follow`] keeps one up to date and folds it anew beside
 //! the rows that answer, [`table`] is how they are stored, [`letter`] what they went on without.
-//! [`jobs`] holds the jobs as people see them, [`trace`] what happened in each; [`past`] shows jobs as they
+//! [`jobs`] holds the jobs as people see them, [`trace`] what happened in each, [`chat`] what was said; [`past`] shows jobs as they
 //! were.
 
+pub mod chat;
 pub mod follow;
 pub mod jobs;
 pub mod letter;

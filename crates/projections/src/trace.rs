@@ -222,6 +222,8 @@ fn fold(draft: &mut Draft<'_>, envelope: &Envelope) -> Result<(), TableError> {
             Command::AddJob { .. }
             | Command::CancelJob { .. }
             | Command::RetryJob { .. }
+            | Command::SendChat { .. }
+            | Command::MarkChatRead { .. }
             | Command::SkipDeadLetter { .. } => Ok(()),
         },
         Event::Input(Input::Observation(seen)) => fold_observation(draft, job, seen),
@@ -266,6 +268,9 @@ fn fold_observation(
         | Observation::FileDiscarded { .. }
         | Observation::UploadEnded { .. }
         | Observation::PeersForgotten { .. }
+        | Observation::ChatReceived { .. }
+        | Observation::ChatSent { .. }
+        | Observation::ChatFailed { .. }
         | Observation::ContentDescribed { .. }
         | Observation::HoldingTold { .. }
         | Observation::SlotGranted { .. }
@@ -342,6 +347,8 @@ fn fold_decision(draft: &mut Draft<'_>, job: JobId, decision: &Decision) -> Resu
         | Decision::ContentAdopted { .. }
         | Decision::OffsetChosen { .. }
         | Decision::EndMoved { .. }
+        | Decision::ChatPlanned { .. }
+        | Decision::ChatTaken { .. }
         | Decision::SourceSilent { .. }
         | Decision::ChunkRefused { .. }
         | Decision::AttemptDropped { .. }

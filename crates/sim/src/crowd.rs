@@ -346,7 +346,7 @@ impl Crowd {
                 self.tell(number, 5, Observation::FileDiscarded { track, attempt });
             }
             // It is shared from the moment it is published.
-            Effect::Share { .. } => {}
+            Effect::Share { .. } | Effect::SendChat { .. } | Effect::AcknowledgeChat { .. } => {}
         }
     }
 

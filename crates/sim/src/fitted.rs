@@ -148,7 +148,11 @@ impl Fitted {
             }
             Effect::Discard { track, attempt } => self.discard(at, track, attempt),
             // Nobody whose bytes are known beforehand is fitted.
-            Effect::Share { .. } | Effect::BeginAt { .. } | Effect::MoveEnd { .. } => {}
+            Effect::Share { .. }
+            | Effect::BeginAt { .. }
+            | Effect::MoveEnd { .. }
+            | Effect::SendChat { .. }
+            | Effect::AcknowledgeChat { .. } => {}
         }
     }
 

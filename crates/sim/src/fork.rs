@@ -318,8 +318,12 @@ impl Life {
                 self.world.session(false, at);
                 self.enter(input, at);
             }
-            // A view's matter.
-            Input::Command(Command::SkipDeadLetter { .. }) => {}
+            // A view's matter, and what is said to people, which changes nothing else.
+            Input::Command(
+                Command::SkipDeadLetter { .. }
+                | Command::SendChat { .. }
+                | Command::MarkChatRead { .. },
+            ) => {}
             input => self.enter(input, at),
         }
     }

@@ -157,7 +157,11 @@ impl World {
                 self.write(effect, at);
             }
             // Nobody here describes the content of a file.
-            Effect::Share { .. } | Effect::BeginAt { .. } | Effect::MoveEnd { .. } => {}
+            Effect::Share { .. }
+            | Effect::BeginAt { .. }
+            | Effect::MoveEnd { .. }
+            | Effect::SendChat { .. }
+            | Effect::AcknowledgeChat { .. } => {}
         }
     }
 

@@ -51,6 +51,18 @@ pub enum Event {
         /// How it ended.
         outcome: UploadOutcome,
     },
+    /// Somebody said something to us (message 22). It comes again with each login, the same number and
+    /// time with it, until it is acknowledged.
+    PrivateMessage {
+        /// The server's number for it.
+        id: u32,
+        /// When the server got it, in seconds since 1970.
+        sent_at_s: u32,
+        /// Who said it.
+        user: String,
+        /// What.
+        text: String,
+    },
     /// Text from the people who run the server (message 66).
     AdminMessage {
         /// The text.

@@ -7,6 +7,7 @@
 mod attributes;
 mod blocklist;
 mod browse;
+mod chat;
 mod client;
 pub mod conn;
 mod connect;
@@ -30,6 +31,7 @@ pub mod wire;
 pub use attributes::{Attributes, RemoteFile};
 pub use blocklist::{Blocklist, BlocklistError};
 pub use browse::{Browse, BrowseError, RemoteFolder};
+pub use chat::{LONGEST_MESSAGE, MessageError};
 pub use client::{Client, ClientConfig, ClientError, ListenError, LoginError};
 pub use download::{Download, DownloadEnd, DownloadEvent, FileStream, TransferError};
 pub use event::{Event, EventReceiver, UploadOutcome};

@@ -246,6 +246,9 @@ async fn act(session: &Arc<Session>, message: ServerMessage) {
         ServerMessage::EmbeddedMessage { code, body } => {
             tell_tree(session, News::Embedded { code, body: body.0 }).await;
         }
+        ServerMessage::PrivateMessage { id, at, user, text, .. } => {
+            crate::chat::heard(session, id, at, user, text);
+        }
         ServerMessage::PrivilegedUsers { users } => session.uploads.privileged_are(users),
         ServerMessage::ExcludedPhrases { phrases } => session.answering.exclude(phrases),
         // Said aloud but never waited for: the server must not stall because nobody listens.
@@ -277,7 +280,6 @@ async fn act(session: &Arc<Session>, message: ServerMessage) {
         | ServerMessage::LeftRoom { .. }
         | ServerMessage::UserJoinedRoom { .. }
         | ServerMessage::UserLeftRoom { .. }
-        | ServerMessage::PrivateMessage { .. }
         | ServerMessage::Recommendations { .. }
         | ServerMessage::OwnInterests { .. }
         | ServerMessage::GlobalRecommendations { .. }

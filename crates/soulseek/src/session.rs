@@ -73,6 +73,10 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SessionEnded;
 
+/// The server has not taken earlier requests yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QueueFull;
+
 /// What a session starts from.
 pub(crate) struct Founding {
     pub(crate) user: String,
@@ -135,6 +139,11 @@ impl Session {
     /// Sends a request to the server, waiting while its queue is full.
     pub(crate) async fn tell_server(&self, request: ServerRequest) -> Result<(), SessionEnded> {
         self.to_server.send(request.encode()).await.map_err(|_| SessionEnded)
+    }
+
+    /// Sends a request unless the server's queue is full.
+    pub(crate) fn try_tell_server(&self, request: ServerRequest) -> Result<(), QueueFull> {
+        self.to_server.try_send(request.encode()).map_err(|_| QueueFull)
     }
 
     /// Sends a request the server can do without when its queue is full.

@@ -4,7 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::{AssignmentId, Decision, Event, Input, Observation, PeerId, SourceId, TrackKey};
+use domain::{
+    AssignmentId, Command, Decision, Event, Input, Observation, PeerId, SourceId, TrackKey,
+};
 
 use super::names::Names;
 
@@ -63,16 +65,26 @@ impl Forgotten {
             Event::Input(Input::Observation(seen)) => match seen {
                 Observation::SearchAnswered { peer, .. }
                 | Observation::UploadEnded { peer, .. }
+                | Observation::ChatReceived { peer, .. }
                 | Observation::HoldingTold { peer, .. } => self.peers.contains(peer),
                 Observation::TransferEnded { assignment, .. } => {
                     self.assignments.contains(assignment)
                 }
                 _ => false,
             },
-            Event::Input(Input::Command(_)) => false,
+            Event::Input(Input::Command(command)) => match command {
+                Command::SendChat { peer, .. } | Command::MarkChatRead { peer, .. } => {
+                    self.peers.contains(peer)
+                }
+                Command::AddJob { .. }
+                | Command::CancelJob { .. }
+                | Command::RetryJob { .. }
+                | Command::SkipDeadLetter { .. } => false,
+            },
             Event::Decision(decision) => match decision {
                 Decision::SourceFound { peer, .. }
                 | Decision::RangeAssigned { peer, .. }
+                | Decision::ChatPlanned { peer, .. }
                 | Decision::PeerRested { peer, .. } => self.peers.contains(peer),
                 Decision::SourceDropped { track, source, .. } => {
                     self.sources.contains(&(*track, *source))

@@ -131,7 +131,7 @@ impl Names {
             Place::Planned(path) => {
                 self.planned.insert(path.to_owned());
             }
-            Place::Path(_) | Place::Library(_) | Place::Words(_) => {}
+            Place::Path(_) | Place::Library(_) | Place::Private(_) | Place::Words(_) => {}
         });
     }
 
@@ -163,6 +163,11 @@ impl Names {
                 }
             }
             Place::Planned(_) => {}
+            // Also where every word of it is usual: what was said is nobody else's business.
+            Place::Private(text) => {
+                let number = numbered(&mut self.texts, text);
+                *text = format!("text {number}");
+            }
             Place::Words(text) => {
                 if !text.split(' ').map(bare).all(|word| self.tells_of_nobody(&word)) {
                     let number = numbered(&mut self.texts, text);

@@ -9,7 +9,7 @@ use domain::observation::{
 use domain::{Command, Decision, Event, Input, PeerId};
 
 /// The views that there are. A command may name another, in whatever words its sender likes.
-const VIEWS: [&str; 3] = ["jobs", "trace", "search"];
+const VIEWS: [&str; 4] = ["jobs", "trace", "chat", "search"];
 
 /// Something told of people.
 pub(super) enum Place<'a> {
@@ -21,6 +21,8 @@ pub(super) enum Place<'a> {
     Planned(&'a str),
     /// A path in our library as it came to be.
     Library(&'a mut String),
+    /// What people say to each other.
+    Private(&'a mut String),
     /// Words of a peer, a server, a program or a system.
     Words(&'a mut String),
 }
@@ -34,6 +36,11 @@ pub(super) fn each(event: &mut Event, show: &mut impl FnMut(Place<'_>)) {
                     show(Place::Words(view));
                 }
             }
+            Command::SendChat { peer, text } => {
+                named(peer, show);
+                show(Place::Private(text));
+            }
+            Command::MarkChatRead { peer, .. } => named(peer, show),
             Command::AddJob { .. } | Command::CancelJob { .. } | Command::RetryJob { .. } => {}
         },
         Event::Input(Input::Observation(seen)) => observed(seen, show),
@@ -52,6 +59,10 @@ fn observed(seen: &mut Observation, show: &mut impl FnMut(Place<'_>)) {
             show(Place::Path(path));
         }
         Observation::HoldingTold { peer, .. } => named(peer, show),
+        Observation::ChatReceived { peer, text, .. } => {
+            named(peer, show);
+            show(Place::Private(text));
+        }
         Observation::SessionClosed { reason } => match reason {
             SessionEnd::Refused(words)
             | SessionEnd::CannotListen(words)
@@ -86,6 +97,8 @@ fn observed(seen: &mut Observation, show: &mut impl FnMut(Place<'_>)) {
         | Observation::PeersForgotten { .. }
         | Observation::SlotGranted { .. }
         | Observation::PieceSpoiled { .. }
+        | Observation::ChatSent { .. }
+        | Observation::ChatFailed { .. }
         | Observation::DeadlineReached => {}
     }
 }
@@ -127,6 +140,10 @@ fn decided(decision: &mut Decision, show: &mut impl FnMut(Place<'_>)) {
         },
         Decision::TrackVerified { path, .. } => show(Place::Planned(path)),
         Decision::TrackCompleted { path, .. } => show(Place::Library(path)),
+        Decision::ChatPlanned { peer, text, .. } => {
+            named(peer, show);
+            show(Place::Private(text));
+        }
         Decision::JobAdded { .. }
         | Decision::CommandRefused { .. }
         | Decision::LookupPlanned { .. }
@@ -149,6 +166,7 @@ fn decided(decision: &mut Decision, show: &mut impl FnMut(Place<'_>)) {
         | Decision::OffsetChosen { .. }
         | Decision::EndMoved { .. }
         | Decision::SourceSilent { .. }
+        | Decision::ChatTaken { .. }
         | Decision::FileAssembled { .. } => {}
     }
 }

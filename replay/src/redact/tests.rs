@@ -42,6 +42,23 @@ fn lived(inputs: Vec<(Input, Timestamp)>) -> Vec<Record> {
     recorded(&log)
 }
 
+/// A session in which somebody says something and hears the same from us.
+fn chatted(user: &str, text: &str) -> [Input; 4] {
+    let peer = PeerId::Soulseek(user.to_owned());
+    let (id, sent_at, text) = (7, Timestamp(5_000_000), text.to_owned());
+    [
+        Input::Observation(Observation::SessionOpened),
+        Input::Observation(Observation::ChatReceived {
+            peer: peer.clone(),
+            id,
+            sent_at,
+            text: text.clone(),
+        }),
+        Input::Command(Command::MarkChatRead { peer: peer.clone(), through: Seq(2) }),
+        Input::Command(Command::SendChat { peer, text }),
+    ]
+}
+
 /// The records of a log.
 fn recorded(log: &[(Envelope, Option<u64>)]) -> Vec<Record> {
     let mut file = Vec::new();
@@ -98,7 +115,8 @@ fn private_life(seed: u64) -> Vec<Record> {
     });
     let skip = Command::SkipDeadLetter { view: "geheim".into(), event: Seq(1) };
     let skipped = (Input::Command(skip), last);
-    lived(renamed.chain([skipped]).collect())
+    let said = chatted("Ada_Lovelace", "konrad has a stash").map(|input| (input, last));
+    lived(renamed.chain([skipped]).chain(said).collect())
 }
 
 fn redacted(records: &[Record]) -> Result<Vec<Record>, RedactError<Infallible>> {
@@ -385,4 +403,23 @@ fn whoever_is_forgotten_is_nowhere_and_all_others_stay_who_they_are() {
         }
     }
     assert!(forgotten > 200, "{forgotten} events told of somebody who is forgotten");
+}
+
+/// Every word of it is one that programs use, too.
+#[test]
+fn what_people_say_to_each_other_is_replaced_whatever_it_is() {
+    let said = chatted("ada", "too many files").into_iter().chain(chatted("bo", "queue full"));
+    let original = lived(said.map(|input| (input, Timestamp(1))).collect());
+    let told = |records: &[Record]| format!("{:?}", events(records));
+    let all = told(&redacted(&original).unwrap());
+    for private in ["ada", "bo", "too many files", "queue full"] {
+        assert!(!all.contains(&format!("\"{private}\"")), "{private}: {all}");
+    }
+
+    let read = || original.iter().cloned().map(Ok::<_, Infallible>);
+    let ada = BTreeSet::from([PeerId::Soulseek("ada".to_owned())]);
+    let forgotten = Redaction::of_peers(ada, "x", read()).unwrap().records(read());
+    let all = told(&forgotten.collect::<Result<Vec<_>, _>>().unwrap());
+    assert!(!all.contains("\"ada\"") && !all.contains("too many files"), "{all}");
+    assert_eq!((all.matches("\"bo\"").count(), all.matches("queue full").count()), (4, 3));
 }

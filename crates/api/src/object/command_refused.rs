@@ -27,6 +27,9 @@ impl CommandRefused {
             CommandRefusal::JobOver(_) => {
                 (RefusalCode::JobOver, "add its release again to begin anew")
             }
+            CommandRefusal::NotLoggedIn => {
+                (RefusalCode::NotLoggedIn, "look at the node's status, which says why")
+            }
             CommandRefusal::NothingToRetry(_) => {
                 (RefusalCode::NothingToRetry, "it is at work; look at its progress")
             }

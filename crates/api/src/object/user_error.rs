@@ -2,7 +2,7 @@
 
 use async_graphql::{Enum, Interface};
 
-use crate::object::{CommandRefused, Duplicate, InvalidReference};
+use crate::object::{ChatRefused, CommandRefused, Duplicate, InvalidReference};
 
 /// Something was refused.
 // The lint takes fields of the same type for copies of each other.
@@ -17,6 +17,7 @@ pub(crate) enum UserError {
     InvalidReference(InvalidReference),
     Duplicate(Duplicate),
     CommandRefused(CommandRefused),
+    ChatRefused(ChatRefused),
 }
 
 /// Why something was refused.
@@ -32,4 +33,8 @@ pub(crate) enum RefusalCode {
     JobOver,
     /// The job is neither waiting nor failed.
     NothingToRetry,
+    /// We are not logged in to the Soulseek server.
+    NotLoggedIn,
+    /// No server takes such a message.
+    UnsuitableMessage,
 }

@@ -3,6 +3,7 @@
 // The lint spares test functions but not what they call.
 #![allow(clippy::unwrap_used)]
 
+mod chat;
 mod follow;
 mod foreign;
 mod graphql;

@@ -8,6 +8,7 @@ use api::{ApiState, Asked, Inbox, Question, Questions, Receipt};
 use domain::search_queue::QueuedSearch;
 use domain::{Command, Decision, Event, Input, JobId, SearchQueue, Seq, Timestamp, TrackKey};
 use eventlog::{Log, Reader, Record, Step};
+use projections::chat::Chat;
 use projections::jobs::Jobs;
 use projections::search::Search;
 use projections::trace::Trace;
@@ -22,7 +23,7 @@ pub struct Node {
     pub address: String,
     log: Arc<Mutex<Log>>,
     _running: oneshot::Sender<()>,
-    _followers: [Follower; 3],
+    _followers: [Follower; 4],
     _dir: tempfile::TempDir,
 }
 
@@ -172,14 +173,16 @@ pub fn views(
     reader: Reader,
     inbox: Inbox,
     odd: Odd,
-) -> (ApiState, [Follower; 3]) {
+) -> (ApiState, [Follower; 4]) {
     let store = Store::open(&dir.join("views")).unwrap();
     let (jobs, jobs_view) = Jobs::open(&store).unwrap();
     let (trace, trace_view) = Trace::open(&store, reader.clone()).unwrap();
+    let (chat, chat_view) = Chat::open(&store).unwrap();
     let (search, search_view) = Search::open(&dir.join("search")).unwrap();
     let followers = [
         Follower::start(Oddly(jobs, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
         Follower::start(Oddly(trace, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
+        Follower::start(Oddly(chat, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
         Follower::start(Oddly(search, odd), reader.clone(), |error| panic!("{error}")).unwrap(),
     ];
     let state = ApiState {
@@ -188,6 +191,7 @@ pub fn views(
         log: reader,
         jobs: jobs_view,
         trace: trace_view,
+        chat: chat_view,
         search: search_view,
         followers: followers.iter().map(Follower::control).collect(),
         shadow: Board::default(),

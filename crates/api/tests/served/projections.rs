@@ -32,7 +32,7 @@ async fn every_view_says_how_it_is_doing() {
     };
     let answer = node.ask(&format!("{{ projections {{ {FIELDS} }} }}")).await;
     let views = json!({ "projections": [
-        expected("jobs", 2), expected("trace", 1), expected("search", 1),
+        expected("jobs", 2), expected("trace", 1), expected("chat", 1), expected("search", 1),
     ] });
     assert_eq!(answer, json!({ "data": views }));
 }
@@ -68,7 +68,10 @@ async fn what_is_no_view_and_no_dead_letter_is_refused() {
         r#"{ deadLetters(projection: "job") { seq } }"#,
     ] {
         let answer = node.ask(asked).await;
-        assert_eq!(message(&answer), "there is no view of this name, only jobs, trace, search");
+        assert_eq!(
+            message(&answer),
+            "there is no view of this name, only jobs, trace, chat, search"
+        );
         assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
     }
     let asked = r#"mutation { skipDeadLetter(projection: "jobs", seq: "1") { name } }"#;

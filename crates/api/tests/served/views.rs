@@ -20,7 +20,9 @@ pub fn decide(command: &Command) -> Vec<Decision> {
         Command::RetryJob { job } => {
             vec![Decision::JobResumed { job: *job, by: ResumedBy::Person }]
         }
-        Command::SkipDeadLetter { .. } => Vec::new(),
+        Command::SkipDeadLetter { .. }
+        | Command::SendChat { .. }
+        | Command::MarkChatRead { .. } => Vec::new(),
     }
 }
 

@@ -10,10 +10,10 @@ use domain::decision::{
     AttemptDropReason, Choice, ChunkRefusal, CommandRefusal, CutReason, DropReason, HoldReason,
     JobFailure, Refusal, ResumedBy,
 };
-use domain::id::AcoustId;
+use domain::id::{AcoustId, ChatId};
 use domain::observation::{
-    DiskFault, Examination, IdentityMatch, Lookup, LookupFault, PublishFault, RemoteFile,
-    SessionEnd, TransferEnd, TransferFault,
+    ChatFault, DiskFault, Examination, IdentityMatch, Lookup, LookupFault, PublishFault,
+    RemoteFile, SessionEnd, TransferEnd, TransferFault,
 };
 use domain::score::Ppm;
 use domain::{
@@ -94,6 +94,8 @@ events! {
         2 CancelJob { job: JobId }
         3 RetryJob { job: JobId }
         4 SkipDeadLetter { view: String, event: Seq }
+        10 SendChat { peer: PeerId, text: String }
+        11 MarkChatRead { peer: PeerId, through: Seq }
     }
     observations, Observation {
         100 NodeStarted { policy: Policy, engine: u32, build: String }
@@ -134,6 +136,9 @@ events! {
             track: TrackKey, assignment: AssignmentId, range: ByteRange, elapsed_ms: u64,
         }
         134 PeersForgotten { peers: u32, identity: [u8; 16], last: Seq, head: Digest }
+        150 ChatReceived { peer: PeerId, id: u32, sent_at: Timestamp, text: String }
+        151 ChatSent { chat: ChatId }
+        152 ChatFailed { chat: ChatId, fault: ChatFault }
     }
     decisions, Decision {
         200 JobAdded { job: JobId, release: ReleaseId }
@@ -183,6 +188,8 @@ events! {
         241 OffsetChosen { track: TrackKey, assignment: AssignmentId, range: ByteRange }
         242 EndMoved { track: TrackKey, assignment: AssignmentId, end: u64 }
         243 SourceSilent { track: TrackKey, source: SourceId }
+        260 ChatPlanned { chat: ChatId, peer: PeerId, text: String }
+        261 ChatTaken { id: u32 }
     }
 }
 

@@ -8,11 +8,11 @@ use domain::decision::{
     AttemptDropReason, Choice, ChunkRefusal, CommandRefusal, CutReason, DropReason, HoldReason,
     JobFailure, Refusal, ResumedBy,
 };
-use domain::id::{AcoustId, ArtistId, ReleaseGroupId, TrackId};
+use domain::id::{AcoustId, ArtistId, ChatId, ReleaseGroupId, TrackId};
 use domain::media::{AudioFault, Codec, CodecProfile, Examined, Fingerprint};
 use domain::observation::{
-    DiskFault, Examination, IdentityMatch, Lookup, LookupFault, PublishFault, RemoteFile,
-    SessionEnd, TransferEnd, TransferFault,
+    ChatFault, DiskFault, Examination, IdentityMatch, Lookup, LookupFault, PublishFault,
+    RemoteFile, SessionEnd, TransferEnd, TransferFault,
 };
 use domain::score::Ppm;
 use domain::target::Credit;
@@ -117,6 +117,8 @@ samples! { commands, Command:
     CancelJob => { job: JOB },
     RetryJob => { job: JOB },
     SkipDeadLetter => { view: text("jobs"), event: Seq(77) },
+    SendChat => { peer: peer(), text: text("hello") },
+    MarkChatRead => { peer: peer(), through: Seq(77) },
 }
 
 samples! { observations, Observation:
@@ -169,6 +171,9 @@ samples! { observations, Observation:
     },
     SlotGranted => { track: TRACK, assignment: ASSIGNMENT },
     PieceSpoiled => { track: TRACK, assignment: ASSIGNMENT, range: RANGE, elapsed_ms: 218 },
+    ChatReceived => { peer: peer(), id: 7, sent_at: UNTIL, text: text("hello") },
+    ChatSent => { chat: ChatId(5) },
+    ChatFailed => { chat: ChatId(5), fault: ChatFault::Busy },
 }
 
 samples! { decisions, Decision:
@@ -215,6 +220,8 @@ samples! { decisions, Decision:
     OffsetChosen => { track: TRACK, assignment: ASSIGNMENT, range: RANGE },
     EndMoved => { track: TRACK, assignment: ASSIGNMENT, end: 400_000 },
     SourceSilent => { track: TRACK, source: SourceId(6) },
+    ChatPlanned => { chat: ChatId(5), peer: peer(), text: text("hello") },
+    ChatTaken => { id: 7 },
 }
 
 /// Every command, observation and decision, then every variant of the enums inside them.
@@ -241,6 +248,7 @@ fn inner_enums(out: &mut Vec<(String, Event)>) {
     let asked = |lookup| Event::Decision(Decision::LookupPlanned { lookup });
     let unread = |fault| seen(Observation::ExamineFailed { track: TRACK, attempt: 2, fault });
     let unpublished = |fault| seen(Observation::PublishFailed { track: TRACK, attempt: 2, fault });
+    let unsent = |fault| seen(Observation::ChatFailed { chat: ChatId(5), fault });
     let resumed = |by| Event::Decision(Decision::JobResumed { job: JOB, by });
     let examined = |outcome| {
         seen(Observation::FileExamined { track: TRACK, attempt: 2, digest: DIGEST, outcome })
@@ -281,6 +289,11 @@ fn inner_enums(out: &mut Vec<(String, Event)>) {
         StagingShort => TransferFault::StagingShort(6),
         Disk => TransferFault::Disk(DiskFault::Full),
         SessionClosed => TransferFault::SessionClosed,
+    ]);
+    inner!(out, ChatFault, unsent, [
+        SessionClosed => ChatFault::SessionClosed,
+        Busy => ChatFault::Busy,
+        Unsuitable => ChatFault::Unsuitable,
     ]);
     inner!(out, PublishFault, unpublished, [
         Disk => PublishFault::Disk(DiskFault::Full),
@@ -336,6 +349,7 @@ fn reasons(out: &mut Vec<(String, Event)>) {
         UnknownJob => CommandRefusal::UnknownJob(JOB),
         JobOver => CommandRefusal::JobOver(JOB),
         NothingToRetry => CommandRefusal::NothingToRetry(JOB),
+        NotLoggedIn => CommandRefusal::NotLoggedIn,
     ]);
     inner!(out, HoldReason, held, [
         Disk => HoldReason::Disk(DiskFault::Full),

@@ -8,6 +8,7 @@ use soulseek::wire::ServerMessage;
 use soulseek::wire::server::{LoginAnswer, UserState, UserStats};
 use tokio::sync::mpsc;
 
+use super::chat::Mail;
 use super::tree::{self, Branch};
 
 /// Longest user name in bytes. SOULSEEK.md 2.2.
@@ -28,6 +29,7 @@ pub(super) struct State {
     /// By name; kept after logging out.
     accounts: HashMap<String, Account>,
     pub(super) online: HashMap<String, Online>,
+    pub(super) mail: Mail,
     visits: u64,
     /// Who broke which rule of the distributed network.
     pub(super) violations: Vec<String>,
@@ -123,6 +125,7 @@ impl World {
         }
         state.online.insert(user.to_owned(), online);
         state.tell_watchers(user);
+        state.deliver(user);
         Ok(visit)
     }
 

@@ -80,6 +80,9 @@ pub(super) fn act(world: &World, visit: &Visit, request: ServerRequest) {
         ServerRequest::UserSearch { user: asked, token, query } => {
             state.send(&asked, ServerMessage::FileSearch { user: user.clone(), token, query });
         }
+        ServerRequest::PrivateMessage { user: to, text } => state.say(user, &[to], &text),
+        ServerRequest::MessageUsers { users, text } => state.say(user, &users, &text),
+        ServerRequest::AcknowledgeMessage { id } => state.acknowledged(user, id),
         ServerRequest::CheckPrivileges {} => {
             visitor.send(ServerMessage::CheckPrivileges { seconds: 0 });
         }
@@ -93,8 +96,6 @@ pub(super) fn act(world: &World, visit: &Visit, request: ServerRequest) {
         | ServerRequest::SayInRoom { .. }
         | ServerRequest::JoinRoom { .. }
         | ServerRequest::LeaveRoom { .. }
-        | ServerRequest::PrivateMessage { .. }
-        | ServerRequest::AcknowledgeMessage { .. }
         | ServerRequest::AddInterest { .. }
         | ServerRequest::RemoveInterest { .. }
         | ServerRequest::Recommendations {}
@@ -117,7 +118,6 @@ pub(super) fn act(world: &World, visit: &Visit, request: ServerRequest) {
         | ServerRequest::ChangePassword { .. }
         | ServerRequest::AddRoomOperator { .. }
         | ServerRequest::RemoveRoomOperator { .. }
-        | ServerRequest::MessageUsers { .. }
         | ServerRequest::JoinGlobalRoom {}
         | ServerRequest::LeaveGlobalRoom {}
         | ServerRequest::RelatedSearches { .. } => {}

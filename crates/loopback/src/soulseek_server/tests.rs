@@ -2,6 +2,7 @@
 
 mod bare;
 mod browse;
+mod chat;
 mod hostile;
 mod manners;
 mod obfuscated;

@@ -1,6 +1,7 @@
 //! Does what effects ask for: one file per family. Each ends in an observation; failures are news,
 //! not exceptions. Everything here may run twice for one effect without harm.
 
+mod chat;
 mod examine;
 mod lookup;
 mod publish;
@@ -156,6 +157,11 @@ impl Performer {
             }
             Effect::Share { path } if tools.share_finished => tools.shelf.add(&path),
             Effect::Share { .. } => {}
+            Effect::SendChat { chat, peer, text } => {
+                let seen = chat::send(&tools, chat, &peer, &text);
+                tokio::spawn(async move { tools.inbox.report(seen).await });
+            }
+            Effect::AcknowledgeChat { id } => chat::acknowledge(&tools, id),
         }
     }
 

@@ -286,6 +286,7 @@ async fn an_uploader_that_says_it_leaves_is_as_good_as_offline_and_one_that_deni
         password: "secret".into(),
         listen: SocketAddr::from(([127, 0, 8, 2], 0)),
         advertised_port: None,
+        obfuscated_port: None,
         upload_slots: 0,
         upload_bytes_per_s: None,
         known_upload_speed: 0,
@@ -333,6 +334,6 @@ async fn finished_music_is_shared_unless_its_owner_does_not_want_it() {
         bench.performer.tools.share_finished = share_finished;
         fs::write(bench.performer.tools.music.join("song.flac"), [7]).unwrap();
         bench.performer.perform(Effect::Share { path: "song.flac".into() });
-        assert_eq!(bench.performer.tools.shelf.shares().files().len(), expected);
+        assert_eq!(bench.performer.tools.shelf.shares().file_count(), expected);
     }
 }

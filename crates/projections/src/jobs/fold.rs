@@ -28,7 +28,9 @@ pub(crate) fn fold(draft: &mut Draft<'_>, envelope: &Envelope) -> Folded {
             // What follows from it is told by decisions.
             Command::AddJob { .. } | Command::CancelJob { .. } | Command::RetryJob { .. } => (),
             // It is the same for every view.
-            Command::SkipDeadLetter { .. } => (),
+            Command::SendChat { .. }
+            | Command::MarkChatRead { .. }
+            | Command::SkipDeadLetter { .. } => (),
         },
         Event::Input(Input::Observation(seen)) => observation(draft, seen, *at)?,
         Event::Decision(decision) => self::decision(draft, decision, *at)?,
@@ -120,6 +122,9 @@ fn observation(draft: &mut Draft<'_>, seen: &Observation, at: Timestamp) -> Fold
         | Observation::FileDiscarded { .. }
         | Observation::UploadEnded { .. }
         | Observation::PeersForgotten { .. }
+        | Observation::ChatReceived { .. }
+        | Observation::ChatSent { .. }
+        | Observation::ChatFailed { .. }
         | Observation::ContentDescribed { .. }
         | Observation::HoldingTold { .. }
         | Observation::SlotGranted { .. }
@@ -288,6 +293,8 @@ fn decision(draft: &mut Draft<'_>, decision: &Decision, at: Timestamp) -> Folded
         | Decision::ContentAdopted { .. }
         | Decision::OffsetChosen { .. }
         | Decision::EndMoved { .. }
+        | Decision::ChatPlanned { .. }
+        | Decision::ChatTaken { .. }
         | Decision::SourceSilent { .. } => Ok(()),
         Decision::AttemptDropped { track, attempt: _, reason } => {
             begin_anew(draft, *track, "the bytes held were given up", &reason.to_string())

@@ -3,6 +3,7 @@
 // The lint knows test functions, but not what they share.
 #![allow(clippy::unwrap_used)]
 
+mod chat;
 mod follow;
 mod history;
 mod jobs;

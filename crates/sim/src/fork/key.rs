@@ -29,7 +29,9 @@ impl Key {
             Effect::CancelTransfer { .. }
             | Effect::BeginAt { .. }
             | Effect::MoveEnd { .. }
-            | Effect::Share { .. } => return None,
+            | Effect::Share { .. }
+            | Effect::SendChat { .. }
+            | Effect::AcknowledgeChat { .. } => return None,
         })
     }
 
@@ -60,6 +62,9 @@ impl Key {
             | Observation::SessionClosed { .. }
             | Observation::UploadEnded { .. }
             | Observation::PeersForgotten { .. }
+            | Observation::ChatReceived { .. }
+            | Observation::ChatSent { .. }
+            | Observation::ChatFailed { .. }
             | Observation::ContentDescribed { .. }
             | Observation::HoldingTold { .. }
             | Observation::DeadlineReached => return None,

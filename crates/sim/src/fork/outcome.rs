@@ -272,6 +272,8 @@ fn chosen(decided: &Decision) -> Option<String> {
         | Decision::SourceSilent { .. }
         | Decision::ChunkAccepted { .. }
         | Decision::ChunkRefused { .. }
-        | Decision::FileAssembled { .. } => return None,
+        | Decision::FileAssembled { .. }
+        | Decision::ChatPlanned { .. }
+        | Decision::ChatTaken { .. } => return None,
     })
 }

@@ -151,7 +151,11 @@ impl Life<'_> {
             Effect::Discard { track, attempt } => {
                 self.world.plan(now, Observation::FileDiscarded { track, attempt });
             }
-            Effect::Identify { .. } | Effect::Publish { .. } | Effect::Share { .. } => {}
+            Effect::Identify { .. }
+            | Effect::Publish { .. }
+            | Effect::Share { .. }
+            | Effect::SendChat { .. }
+            | Effect::AcknowledgeChat { .. } => {}
         }
     }
 

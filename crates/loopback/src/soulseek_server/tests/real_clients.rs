@@ -250,3 +250,34 @@ async fn tree_of_three(above: &str, below: &str) {
     drop(below.stdin.take());
     below.wait().await.unwrap();
 }
+
+#[tokio::test]
+async fn we_chat_with_aioslsk_and_keep_what_it_said_while_we_were_away() {
+    let server = server().await;
+    let (ada, _ada) = log_in(&server, "ada", 2).await;
+    ada.close().await;
+    let rest = ["--to", "ada", "--text", "are you there? ひとつ", "--count", "2"];
+    let mut real = peer(AIOSLSK, "chat", &server, &rest);
+    let mut lines = BufReader::new(real.stdout.take().unwrap()).lines();
+    // Logged in again and again, as it is not known when it has said it.
+    let (ada, said) = loop {
+        let (ada, mut heard) = log_in(&server, "ada", 2).await;
+        let next = event(&mut heard, |event| matches!(event, Event::PrivateMessage { .. }));
+        if let Ok(Event::PrivateMessage { id, user, text, .. }) =
+            timeout(Duration::from_secs(1), next).await
+        {
+            ada.acknowledge_message(id);
+            break (ada, (user, text));
+        }
+        ada.close().await;
+    };
+    assert_eq!(said, ("real".to_owned(), "are you there? ひとつ".to_owned()));
+    for text in ["yes", "ふたつ"] {
+        ada.send_message("real", text).unwrap();
+        let line = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap();
+        assert_eq!(line, Some(format!("HEARD ada\t{text}")));
+    }
+    // To wait for it is to let go of its leash, so it ends before that.
+    assert_eq!(timeout(LIMIT, lines.next_line()).await.unwrap().unwrap(), None);
+    assert!(real.wait().await.unwrap().success());
+}
