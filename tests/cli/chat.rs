@@ -8,7 +8,7 @@ use std::time::Instant;
 use domain::{Input, Observation, PeerId, Seq, Timestamp};
 use eventlog::{Log, Step};
 use loopback::world::World;
-use soulseek::{Client, ClientConfig, Event, EventReceiver, Shares};
+use soulseek::{Client, ClientConfig, Event, EventReceiver, Manners, Shares};
 use tokio::time::timeout;
 
 use super::{code, errors, run, said, text};
@@ -22,10 +22,12 @@ async fn log_in(world: &World, user: &str, last: u8) -> (Client, EventReceiver) 
         password: "secret".to_owned(),
         listen: SocketAddr::from(([127, 0, 4, last], 0)),
         advertised_port: None,
+        obfuscated_port: None,
         upload_slots: 1,
         upload_bytes_per_s: None,
         known_upload_speed: 0,
         description: String::new(),
+        manners: Manners::default(),
     };
     Client::login(config, Shares::default()).await.unwrap()
 }
