@@ -47,6 +47,32 @@ impl Client {
 }
 
 /// Message 22. Dropped when nobody takes events fast enough: the server says it again at the next login.
+/// What an ignored user says is not told, and the server need not keep it.
 pub(crate) fn heard(session: &Session, id: u32, at: u32, user: String, text: String) {
+    if session.manners.ignored.has_user(&user) {
+        return session.mention_to_server(ServerRequest::AcknowledgeMessage { id });
+    }
     session.events.mention_progress(Event::PrivateMessage { id, sent_at_s: at, user, text });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocklist::Blocklist;
+    use crate::manners::Manners;
+    use crate::session::offline_with;
+    use crate::shares::Shares;
+
+    #[tokio::test]
+    async fn what_ignored_users_say_is_acknowledged_and_not_told() {
+        let ignored = Blocklist::parse(["ada"]).unwrap();
+        let manners = Manners { ignored, ..Manners::default() };
+        let (session, mut requests) = offline_with(Shares::default(), manners);
+        for user in ["bo", "ada"] {
+            heard(&session, 7, 1, user.to_owned(), "hello".to_owned());
+        }
+        let acknowledged = ServerRequest::AcknowledgeMessage { id: 7 }.encode();
+        assert_eq!(requests.try_recv(), Ok(acknowledged));
+        assert!(requests.try_recv().is_err(), "bo's is acknowledged once it is durable");
+    }
 }
