@@ -84,6 +84,8 @@ pub(crate) fn settings(dir: &Path, world: &World, policy: Policy) -> Settings {
             user: "node".into(),
             password: "secret".into(),
             listen: SocketAddr::new(listen, 0),
+            advertised_port: None,
+            obfuscated_port: None,
             upload_slots: 2,
             upload_bytes_per_s: None,
             description: String::new(),

@@ -161,6 +161,8 @@ fn settings(dir: &Path, world: &World) -> Settings {
             user: "you".into(),
             password: "loopback".into(),
             listen: SocketAddr::from(([127, 0, 0, 10], 0)),
+            advertised_port: None,
+            obfuscated_port: None,
             upload_slots: 2,
             upload_bytes_per_s: None,
             description: String::new(),

@@ -1,5 +1,6 @@
 //! `reprise serve`: runs the node with a configuration file until it is told to stop.
 
+use std::num::NonZeroU16;
 use std::path::Path;
 
 use domain::Policy;
@@ -37,6 +38,8 @@ fn settings(config: Config) -> Settings {
             user: soulseek.user,
             password: soulseek.password.unwrap_or_default(),
             listen: soulseek.listen,
+            advertised_port: soulseek.advertised_port.map(NonZeroU16::get),
+            obfuscated_port: soulseek.obfuscated_port.map(NonZeroU16::get),
             upload_slots: soulseek.upload_slots.get(),
             upload_bytes_per_s: soulseek.upload_kib_per_s.map(|kib| kib.saturating_mul(1024)),
             description: soulseek.description,

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, de};
@@ -66,6 +66,12 @@ pub struct Soulseek {
     /// Where other users connect.
     #[serde(default = "listen")]
     pub listen: SocketAddr,
+    /// The port that others see, where it is another than that of `listen`.
+    #[serde(default)]
+    pub advertised_port: Option<NonZeroU16>,
+    /// A second port, for clients that obfuscate what they say.
+    #[serde(default)]
+    pub obfuscated_port: Option<NonZeroU16>,
     /// Uploads at the same time.
     #[serde(default = "upload_slots")]
     pub upload_slots: NonZeroUsize,

@@ -37,6 +37,10 @@ pub struct Account {
     pub password: String,
     /// Where other users connect.
     pub listen: SocketAddr,
+    /// The port that others see, where it is another than that of `listen`.
+    pub advertised_port: Option<u16>,
+    /// A second port, for clients that obfuscate what they say.
+    pub obfuscated_port: Option<u16>,
     /// Uploads at the same time.
     pub upload_slots: usize,
     /// Bytes per second for all uploads together.
@@ -70,8 +74,8 @@ pub(crate) fn keep(
                 user: account.user.clone(),
                 password: account.password.clone(),
                 listen: account.listen,
-                advertised_port: None,
-                obfuscated_port: None,
+                advertised_port: account.advertised_port,
+                obfuscated_port: account.obfuscated_port,
                 upload_slots: account.upload_slots,
                 upload_bytes_per_s: account.upload_bytes_per_s,
                 known_upload_speed: 0,
