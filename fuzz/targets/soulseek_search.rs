@@ -27,7 +27,8 @@ fuzz_target!(|data: &[u8]| {
     let shares = Shares::new(files.values().cloned());
     let found = shares.search("ada", &query, &excluded, 3);
     assert!(found.len() <= 3);
-    let paths: BTreeSet<&str> = found.iter().map(|found| found.file.virtual_path.as_str()).collect();
+    let paths: BTreeSet<&str> =
+        found.iter().map(|found| found.file.virtual_path.as_str()).collect();
     assert_eq!(paths.len(), found.len());
     for phrase in &excluded {
         assert!(!paths.iter().any(|path| path.to_lowercase().contains(&phrase.to_lowercase())));
