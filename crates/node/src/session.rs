@@ -150,8 +150,10 @@ async fn attend(
                     inbox.report(ended).await;
                 }
             }
-            // Nobody is called so; unacknowledged it stays with the server.
-            Some(Event::PrivateMessage { user, .. }) if user.len() > LONGEST_NAME => {}
+            // Nobody is called so, and the server need not say it again.
+            Some(Event::PrivateMessage { id, user, .. }) if user.len() > LONGEST_NAME => {
+                client.acknowledge_message(id);
+            }
             Some(Event::PrivateMessage { id, sent_at_s, user, text }) => {
                 let sent_at = Timestamp(u64::from(sent_at_s) * 1_000_000);
                 let text = domain::chat::cut(&text).to_owned();

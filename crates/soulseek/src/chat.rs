@@ -52,7 +52,7 @@ pub(crate) fn heard(session: &Session, id: u32, at: u32, user: String, text: Str
     if session.manners.ignored.has_user(&user) {
         return session.mention_to_server(ServerRequest::AcknowledgeMessage { id });
     }
-    session.events.mention_progress(Event::PrivateMessage { id, sent_at_s: at, user, text });
+    session.events.mention(Event::PrivateMessage { id, sent_at_s: at, user, text });
 }
 
 #[cfg(test)]

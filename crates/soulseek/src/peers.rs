@@ -170,6 +170,8 @@ fn start_writing(
             () = write => {}
             _ = put_out.acquire() => {}
         }
+        // Whoever is not written to is not listened to, either.
+        put_out.close();
         writing.peers.remove(&user, number);
     });
 }

@@ -17,6 +17,10 @@ use crate::wire::obfuscated::{self, obfuscate};
 /// Patience for a dialled connection to be established.
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same on an obfuscated port. Short, because the plain one is dialled afterwards and the other side
+/// waits for both together.
+const OBFUSCATED_PATIENCE: Duration = Duration::from_secs(3);
+
 /// A connection between two clients whose first frame is sent or received.
 #[derive(Debug)]
 pub(crate) struct Introduced {
@@ -64,11 +68,14 @@ pub(crate) async fn call(
     let frame = introduction.encode();
     let certain = matches!(introduction, PeerInit::Hello { .. });
     if let Some(port) = to.obfuscated_port.filter(|_| session.obfuscates) {
-        match dial(SocketAddr::from((to.ip, port)), session.local, DIAL_PATIENCE).await {
-            Ok(mut stream) => {
-                write_all(&mut stream, &hide(&frame)).await?;
-                return Ok(Introduced { stream, obfuscated: true, certain });
-            }
+        let dialled = async {
+            let address = SocketAddr::from((to.ip, port));
+            let mut stream = dial(address, session.local, OBFUSCATED_PATIENCE).await?;
+            write_all(&mut stream, &hide(&frame)).await?;
+            io::Result::Ok(stream)
+        };
+        match dialled.await {
+            Ok(stream) => return Ok(Introduced { stream, obfuscated: true, certain }),
             // Routers are set up for one port more often than for two.
             Err(error) => tracing::debug!(%error, "the obfuscated port does not answer"),
         }

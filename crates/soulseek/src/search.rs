@@ -19,6 +19,10 @@ const ANSWERS_BYTES: usize = 8 << 20;
 pub(crate) const LONGEST_QUERY: usize = 256;
 /// Files in one answer of ours. SOULSEEK.md 2.7.
 const FILES_PER_ANSWER: usize = 100;
+/// Searches of others that are looked up at the same time, each on a thread.
+const SEARCHING: usize = 8;
+/// Searches of others that are looked up or wait to be; beyond it some stay unanswered.
+const ASKED: usize = 256;
 /// Answers of ours being delivered at the same time; beyond it, those that take longest are given up.
 const DELIVERIES: usize = 32;
 /// Searches remembered so that a second copy is not answered again.
@@ -144,6 +148,8 @@ impl Searches {
 pub(crate) struct Answering {
     excluded: RwLock<Arc<[String]>>,
     recent: Mutex<VecDeque<(String, u32)>>,
+    asked: Arc<Semaphore>,
+    searching: Semaphore,
     /// By user.
     deliveries: Arc<Crowd<String>>,
 }
@@ -153,6 +159,8 @@ impl Default for Answering {
         Answering {
             excluded: RwLock::new(Arc::from([])),
             recent: Mutex::default(),
+            asked: Arc::new(Semaphore::new(ASKED)),
+            searching: Semaphore::new(SEARCHING),
             deliveries: Crowd::new(DELIVERIES),
         }
     }
@@ -188,19 +196,23 @@ pub(crate) fn answer(session: &Arc<Session>, user: String, token: u32, query: St
     if session.manners.banned.has_user(&user) {
         return;
     }
-    let mut place = answering.deliveries.enter(user.clone());
+    let Ok(turn) = Arc::clone(&answering.asked).try_acquire_owned() else { return };
     let excluded = Arc::clone(&answering.excluded.read().unwrap_or_else(PoisonError::into_inner));
     let delivering = Arc::clone(session);
     session.spawn(async move {
         let (shares, asking) = (delivering.shares(), user.clone());
         // It reads from disk, and others should not wait for it.
+        let Ok(looking) = delivering.answering.searching.acquire().await else { return };
         let searching = tokio::task::spawn_blocking(move || {
             shares.search(&asking, &query, &excluded, FILES_PER_ANSWER)
         });
         let Ok(found) = searching.await else { return };
+        drop((looking, turn));
         if found.is_empty() {
             return;
         }
+        // Only now: most searches find nothing, and must not put out answers on their way.
+        let mut place = delivering.answering.deliveries.enter(user.clone());
         let (private, public): (Vec<_>, Vec<_>) = found.iter().partition(|found| found.private);
         let entries = |list: Vec<&Found>| {
             list.iter().map(|found| found.file.entry(&found.file.virtual_path)).collect()

@@ -12,7 +12,8 @@ pub enum DownloadEvent {
     Queued,
     /// The place in the other side's queue; 1 is next.
     Place(u32),
-    /// It is our turn: call [`Download::accept`](super::Download::accept) within seconds, or [`Download::refuse`](super::Download::refuse).
+    /// It is our turn: call [`accept`](super::Download::accept) within seconds, or
+    /// [`refuse`](super::Download::refuse).
     Granted {
         /// Bytes. This is what will be sent, whatever the search answer said.
         size: u64,
@@ -47,7 +48,7 @@ pub enum DownloadEnd {
 /// Why bytes did not come, or stopped coming.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
-    /// [`Download::accept`](super::Download::accept) was called when nothing was granted.
+    /// [`accept`](super::Download::accept) was called when nothing was granted.
     #[error("nothing was granted")]
     NotGranted,
     /// The request ended before the first byte.

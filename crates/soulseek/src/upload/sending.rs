@@ -25,6 +25,9 @@ use crate::wire::{ConnectionKind, PeerMessage, ServerRequest};
 
 /// Patience for the answer to our transfer request.
 const VERDICT_PATIENCE: Duration = Duration::from_secs(30);
+/// Patience for a message to be written, dialling and what waits before it included: whoever reads our
+/// share list by drips must not hold a slot meanwhile.
+const TELLING_PATIENCE: Duration = Duration::from_secs(60);
 /// Patience for the offset.
 const OFFSET_PATIENCE: Duration = Duration::from_secs(30);
 /// Patience for the downloader to close after the last byte.
@@ -63,7 +66,7 @@ async fn upload(session: &Arc<Session>, wanted: &Wanted) {
         Err(outcome) => outcome,
     };
     if let Some(news) = bad_news(session, wanted, &outcome) {
-        let _ = crate::peers::send(session, &wanted.user, &news).await;
+        let _ = timeout(TELLING_PATIENCE, crate::peers::send(session, &wanted.user, &news)).await;
     }
     let Wanted { user, path } = wanted.clone();
     session.events.tell(Event::UploadEnded { user, path, sent_bytes, outcome }).await;
@@ -151,9 +154,10 @@ async fn offer(session: &Arc<Session>, wanted: &Wanted, size: u64) -> Result<u32
         path: wanted.path.clone(),
         size: Some(size),
     };
-    let verdict = match crate::peers::send(session, &wanted.user, &request).await {
-        Ok(()) => timeout(VERDICT_PATIENCE, judged).await.ok().and_then(Result::ok),
-        Err(_) => None,
+    let telling = crate::peers::send(session, &wanted.user, &request);
+    let verdict = match timeout(TELLING_PATIENCE, telling).await {
+        Ok(Ok(())) => timeout(VERDICT_PATIENCE, judged).await.ok().and_then(Result::ok),
+        Ok(Err(_)) | Err(_) => None,
     };
     lock(&session.uploads.verdicts).remove(&key);
     match verdict {
