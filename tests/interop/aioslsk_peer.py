@@ -60,15 +60,26 @@ async def share(args):
         await client.stop()
 
 
+# Seconds. A search finds nobody below a parent that has just left the search network.
+SEARCH_AGAIN = 5
+
+
+async def found(client, args):
+    while True:
+        request = await client.searches.search(args.query)
+        try:
+            return await asyncio.wait_for(answers(request, args), SEARCH_AGAIN)
+        except asyncio.TimeoutError:
+            pass
+
+
 async def fetch(args):
     client = SoulSeekClient(settings(args, None, args.out))
     await client.start()
     await client.login()
     try:
-        request = await client.searches.search(args.query)
         transfers = [
-            await client.transfers.download(user, path)
-            for user, path in await answers(request, args)
+            await client.transfers.download(user, path) for user, path in await found(client, args)
         ]
         for transfer in transfers:
             if args.pause_at is not None:

@@ -119,6 +119,10 @@ class Client:
             time.sleep(0.02)
 
 
+# Seconds. A search finds nobody below a parent that has just left the search network.
+SEARCH_AGAIN = 5
+
+
 def share(client):
     client.log_in()
     say("READY")
@@ -137,8 +141,16 @@ def fetch(client):
 
     client.events.connect("file-search-response", on_answer)
     client.log_in()
-    core.search.do_search(args.query, mode="global")
-    client.until(lambda: len(offered) >= args.count)
+    asked_at = -SEARCH_AGAIN
+
+    def found():
+        nonlocal asked_at
+        if time.monotonic() - asked_at >= SEARCH_AGAIN:
+            asked_at = time.monotonic()
+            core.search.do_search(args.query, mode="global")
+        return len(offered) >= args.count
+
+    client.until(found)
     wanted = list(offered.items())[: args.count]
     for (user, path), (_code, _name, size, _ending, attributes) in wanted:
         core.downloads.enqueue_download(user, path, size=size, file_attributes=attributes)

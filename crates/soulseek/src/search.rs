@@ -21,7 +21,7 @@ pub(crate) const LONGEST_QUERY: usize = 256;
 const FILES_PER_ANSWER: usize = 100;
 /// Searches of others that are looked up at the same time, each on a thread.
 const SEARCHING: usize = 8;
-/// Searches of others that are looked up or wait to be; beyond it some stay unanswered.
+/// Searches of others that are looked up or wait to be.
 const ASKED: usize = 256;
 /// Answers of ours being delivered at the same time; beyond it, those that take longest are given up.
 const DELIVERIES: usize = 32;
@@ -148,7 +148,8 @@ impl Searches {
 pub(crate) struct Answering {
     excluded: RwLock<Arc<[String]>>,
     recent: Mutex<VecDeque<(String, u32)>>,
-    asked: Arc<Semaphore>,
+    /// By user.
+    asked: Arc<Crowd<String>>,
     searching: Semaphore,
     /// By user.
     deliveries: Arc<Crowd<String>>,
@@ -159,7 +160,7 @@ impl Default for Answering {
         Answering {
             excluded: RwLock::new(Arc::from([])),
             recent: Mutex::default(),
-            asked: Arc::new(Semaphore::new(ASKED)),
+            asked: Crowd::new(ASKED),
             searching: Semaphore::new(SEARCHING),
             deliveries: Crowd::new(DELIVERIES),
         }
@@ -196,18 +197,19 @@ pub(crate) fn answer(session: &Arc<Session>, user: String, token: u32, query: St
     if session.manners.banned.has_user(&user) {
         return;
     }
-    let Ok(turn) = Arc::clone(&answering.asked).try_acquire_owned() else { return };
+    let mut asking = answering.asked.enter(user.clone());
     let excluded = Arc::clone(&answering.excluded.read().unwrap_or_else(PoisonError::into_inner));
     let delivering = Arc::clone(session);
     session.spawn(async move {
-        let (shares, asking) = (delivering.shares(), user.clone());
+        let (shares, asker) = (delivering.shares(), user.clone());
         // It reads from disk, and others should not wait for it.
-        let Ok(looking) = delivering.answering.searching.acquire().await else { return };
+        let turn = asking.within(delivering.answering.searching.acquire()).await;
+        let Some(Ok(turn)) = turn else { return };
         let searching = tokio::task::spawn_blocking(move || {
-            shares.search(&asking, &query, &excluded, FILES_PER_ANSWER)
+            shares.search(&asker, &query, &excluded, FILES_PER_ANSWER)
         });
         let Ok(found) = searching.await else { return };
-        drop((looking, turn));
+        drop((asking, turn));
         if found.is_empty() {
             return;
         }
