@@ -8,7 +8,7 @@ use std::time::Instant;
 use domain::{Input, Observation, PeerId, Seq, Timestamp};
 use eventlog::{Log, Step};
 use loopback::world::World;
-use soulseek::{Client, ClientConfig, Event, EventReceiver, Manners, Shares};
+use soulseek::{Client, ClientConfig, Event, EventReceiver, Shares};
 use tokio::time::timeout;
 
 use super::{code, errors, run, said, text};
@@ -16,19 +16,12 @@ use crate::album::support::{PATIENCE, config, discs};
 use crate::binary::serve;
 
 async fn log_in(world: &World, user: &str, last: u8) -> (Client, EventReceiver) {
-    let config = ClientConfig {
-        server: world.soulseek().to_string(),
-        user: user.to_owned(),
-        password: "secret".to_owned(),
-        listen: SocketAddr::from(([127, 0, 4, last], 0)),
-        advertised_port: None,
-        obfuscated_port: None,
-        upload_slots: 1,
-        upload_bytes_per_s: None,
-        known_upload_speed: 0,
-        description: String::new(),
-        manners: Manners::default(),
-    };
+    let config = ClientConfig::new(
+        &world.soulseek().to_string(),
+        user,
+        "secret",
+        SocketAddr::from(([127, 0, 4, last], 0)),
+    );
     Client::login(config, Shares::default()).await.unwrap()
 }
 

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use soulseek::{Attributes, Client, ClientConfig, Event, LoginError, Manners, SharedFile, Shares};
+use soulseek::{Attributes, Client, ClientConfig, Event, LoginError, SharedFile, Shares};
 use tokio::task::JoinHandle;
 
 /// How a peer is.
@@ -57,17 +57,10 @@ impl Peer {
         offers: Vec<Offer>,
     ) -> Result<Self, LoginError> {
         let config = ClientConfig {
-            server: server.to_string(),
-            user: manner.user.clone(),
-            password: "loopback".into(),
-            listen,
-            advertised_port: None,
-            obfuscated_port: None,
             upload_slots: manner.slots,
             upload_bytes_per_s: Some(manner.bytes_per_s),
             known_upload_speed: u32::try_from(manner.bytes_per_s).unwrap_or(u32::MAX),
-            description: String::new(),
-            manners: Manners::default(),
+            ..ClientConfig::new(&server.to_string(), &manner.user, "loopback", listen)
         };
         let shares = Shares::new(offers.into_iter().map(|offer| SharedFile {
             virtual_path: offer.virtual_path,

@@ -220,19 +220,12 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(60);
 
     async fn log_in(server: &SoulseekServer, user: &str, last: u8) -> (Client, EventReceiver) {
-        let config = ClientConfig {
-            server: server.addr().to_string(),
-            user: user.to_owned(),
-            password: "secret".to_owned(),
-            listen: SocketAddr::from(([127, 0, 8, last], 0)),
-            advertised_port: None,
-            obfuscated_port: None,
-            upload_slots: 1,
-            upload_bytes_per_s: None,
-            known_upload_speed: 0,
-            description: String::new(),
-            manners: Manners::default(),
-        };
+        let config = ClientConfig::new(
+            &server.addr().to_string(),
+            user,
+            "secret",
+            SocketAddr::from(([127, 0, 8, last], 0)),
+        );
         Client::login(config, Shares::default()).await.unwrap()
     }
 

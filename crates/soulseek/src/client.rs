@@ -55,6 +55,25 @@ pub struct ClientConfig {
     pub manners: Manners,
 }
 
+impl ClientConfig {
+    /// A client with one upload slot and no limits that nobody asked for.
+    pub fn new(server: &str, user: &str, password: &str, listen: SocketAddr) -> ClientConfig {
+        ClientConfig {
+            server: server.to_owned(),
+            user: user.to_owned(),
+            password: password.to_owned(),
+            listen,
+            advertised_port: None,
+            obfuscated_port: None,
+            upload_slots: 1,
+            upload_bytes_per_s: None,
+            known_upload_speed: 0,
+            description: String::new(),
+            manners: Manners::default(),
+        }
+    }
+}
+
 impl std::fmt::Debug for ClientConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Configurations end up in logs, and passwords must not.

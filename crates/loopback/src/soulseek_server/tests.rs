@@ -46,17 +46,14 @@ async fn server() -> SoulseekServer {
 
 fn config(server: &SoulseekServer, user: &str, last: u8) -> ClientConfig {
     ClientConfig {
-        server: server.addr().to_string(),
-        user: user.to_owned(),
-        password: format!("{user}'s secret"),
-        listen: address(last),
-        advertised_port: None,
-        obfuscated_port: None,
         upload_slots: 2,
-        upload_bytes_per_s: None,
-        known_upload_speed: 0,
         description: "a test".to_owned(),
-        manners: Manners::default(),
+        ..ClientConfig::new(
+            &server.addr().to_string(),
+            user,
+            &format!("{user}'s secret"),
+            address(last),
+        )
     }
 }
 
@@ -206,19 +203,7 @@ async fn every_refusal_of_a_server_has_its_own_error() {
             };
             write_all(&mut stream, &ServerMessage::Login { answer }.encode()).await.unwrap();
         };
-        let config = ClientConfig {
-            server: server.clone(),
-            user: "ada".to_owned(),
-            password: "secret".to_owned(),
-            listen: address(2),
-            advertised_port: None,
-            obfuscated_port: None,
-            upload_slots: 1,
-            upload_bytes_per_s: None,
-            known_upload_speed: 0,
-            description: String::new(),
-            manners: Manners::default(),
-        };
+        let config = ClientConfig::new(&server, "ada", "secret", address(2));
         let (refused, ()) = tokio::join!(Client::login(config, Shares::default()), answering);
         assert_eq!(refused.unwrap_err().to_string(), expected);
     }

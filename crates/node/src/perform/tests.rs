@@ -13,7 +13,7 @@ use loopback::album;
 use loopback::music::encode_flac;
 use loopback::peer::{Manner, Offer, Peer};
 use loopback::soulseek_server::SoulseekServer;
-use soulseek::{Attributes, Client, ClientConfig, EventReceiver, Manners, SharedFile, Shares};
+use soulseek::{Attributes, Client, ClientConfig, EventReceiver, SharedFile, Shares};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -219,17 +219,13 @@ async fn a_staged_file_that_cannot_be_read_is_not_lost() {
 
 async fn log_in(server: &SoulseekServer, last: u8) -> (Client, EventReceiver) {
     let config = ClientConfig {
-        server: server.addr().to_string(),
-        user: "node".into(),
-        password: "secret".into(),
-        listen: SocketAddr::from(([127, 0, 8, last], 0)),
-        advertised_port: None,
-        obfuscated_port: None,
         upload_slots: 0,
-        upload_bytes_per_s: None,
-        known_upload_speed: 0,
-        description: String::new(),
-        manners: Manners::default(),
+        ..ClientConfig::new(
+            &server.addr().to_string(),
+            "node",
+            "secret",
+            SocketAddr::from(([127, 0, 8, last], 0)),
+        )
     };
     Client::login(config, Shares::default()).await.unwrap()
 }
@@ -281,17 +277,13 @@ async fn an_uploader_that_says_it_leaves_is_as_good_as_offline_and_one_that_deni
     let (ours, _events) = log_in(&server, 3).await;
     bench.present.send_replace(Some(ours));
     let config = ClientConfig {
-        server: server.addr().to_string(),
-        user: "ada".into(),
-        password: "secret".into(),
-        listen: SocketAddr::from(([127, 0, 8, 2], 0)),
-        advertised_port: None,
-        obfuscated_port: None,
         upload_slots: 0,
-        upload_bytes_per_s: None,
-        known_upload_speed: 0,
-        description: String::new(),
-        manners: Manners::default(),
+        ..ClientConfig::new(
+            &server.addr().to_string(),
+            "ada",
+            "secret",
+            SocketAddr::from(([127, 0, 8, 2], 0)),
+        )
     };
     let file = SharedFile {
         virtual_path: r"Music\01.flac".into(),

@@ -23,19 +23,8 @@ const MEMORY_KIB: u64 = 64 << 10;
 async fn victim() {
     let Ok(server) = std::env::var(SERVER) else { return };
     let folder = Folder::new().with(SONG, SIZE).with(ONE, 1);
-    let ours = ClientConfig {
-        server,
-        user: "bo".to_owned(),
-        password: "secret".to_owned(),
-        listen: address(3),
-        advertised_port: None,
-        obfuscated_port: None,
-        upload_slots: 2,
-        upload_bytes_per_s: None,
-        known_upload_speed: 0,
-        description: String::new(),
-        manners: Manners::default(),
-    };
+    let ours =
+        ClientConfig { upload_slots: 2, ..ClientConfig::new(&server, "bo", "secret", address(3)) };
     let (client, events) = Client::login(ours, folder.shares()).await.unwrap();
     drop(events);
     let mut search = client.search("anything").await.unwrap();
