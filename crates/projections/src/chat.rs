@@ -16,11 +16,11 @@ use domain::id::ChatId;
 use domain::{
     Command, Decision, Envelope, Event, Input, Observation, PeerId, Seq, Timestamp, chat,
 };
-use eventlog::{Record, Signal};
+use eventlog::Signal;
 
 use crate::draft::Draft;
 use crate::foreign;
-use crate::projection::{ApplyError, Projection};
+use crate::projection::{Projection as _, folded};
 use crate::rows::Standing as _;
 use crate::table::{AsOf, Store, Table, TableError};
 
@@ -106,25 +106,7 @@ impl Chat {
     }
 }
 
-impl Projection for Chat {
-    const NAME: &'static str = "chat";
-    const VERSION: u32 = 1;
-    const READABLE_SINCE: u32 = 1;
-
-    type Rows = Table;
-
-    fn rows(&self) -> &Table {
-        &self.table
-    }
-
-    fn over(&self, table: Table) -> Self {
-        Self { table }
-    }
-
-    fn apply(&mut self, batch: &[Record]) -> Result<(), ApplyError> {
-        self.table.apply(batch, fold)
-    }
-}
+folded!(Chat, "chat", version 1, readable since 1, by fold);
 
 /// A conversation as a list shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

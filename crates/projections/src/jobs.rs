@@ -13,10 +13,10 @@
 //! Many small rows and not one per job: a job with 64 sources a track outgrows the limit of a value.
 
 use domain::{JobId, PeerId, TrackKey};
-use eventlog::{Record, Signal};
+use eventlog::Signal;
 
 use crate::foreign;
-use crate::projection::{ApplyError, Projection};
+use crate::projection::{Projection as _, folded};
 use crate::rows::Standing as _;
 use crate::table::{AsOf, Store, Table, TableError};
 
@@ -45,25 +45,7 @@ impl Jobs {
     }
 }
 
-impl Projection for Jobs {
-    const NAME: &'static str = "jobs";
-    const VERSION: u32 = 2;
-    const READABLE_SINCE: u32 = 2;
-
-    type Rows = Table;
-
-    fn rows(&self) -> &Table {
-        &self.table
-    }
-
-    fn over(&self, table: Table) -> Self {
-        Self { table }
-    }
-
-    fn apply(&mut self, batch: &[Record]) -> Result<(), ApplyError> {
-        self.table.apply(batch, fold::fold)
-    }
-}
+folded!(Jobs, "jobs", version 2, readable since 2, by fold::fold);
 
 /// Reads jobs. Cheap to clone.
 #[derive(Clone)]

@@ -83,3 +83,33 @@ pub trait Projection: Sized {
         Letters::of(self.rows().standing())
     }
 }
+
+/// Makes a read model of a type that has nothing but its `table`: one event after the other is folded into
+/// the rows by a function.
+macro_rules! folded {
+    ($model:ty, $name:literal, version $version:literal, readable since $since:literal, by $fold:path) => {
+        impl $crate::projection::Projection for $model {
+            const NAME: &'static str = $name;
+            const VERSION: u32 = $version;
+            const READABLE_SINCE: u32 = $since;
+
+            type Rows = $crate::table::Table;
+
+            fn rows(&self) -> &$crate::table::Table {
+                &self.table
+            }
+
+            fn over(&self, table: $crate::table::Table) -> Self {
+                Self { table }
+            }
+
+            fn apply(
+                &mut self,
+                batch: &[::eventlog::Record],
+            ) -> Result<(), $crate::projection::ApplyError> {
+                self.table.apply(batch, $fold)
+            }
+        }
+    };
+}
+pub(crate) use folded;

@@ -14,11 +14,11 @@ use domain::observation::{TransferEnd, TransferFault};
 use domain::{
     AssignmentId, Command, Decision, Envelope, Event, Input, JobId, Observation, PeerId, Seq,
 };
-use eventlog::{Reader, Record, Signal};
+use eventlog::{Reader, Signal};
 
 use crate::draft::Draft;
 use crate::foreign;
-use crate::projection::{ApplyError, Projection};
+use crate::projection::{Projection as _, folded};
 use crate::rows::Standing as _;
 use crate::table::{AsOf, Store, Table, TableError};
 
@@ -105,25 +105,7 @@ impl Trace {
     }
 }
 
-impl Projection for Trace {
-    const NAME: &'static str = "trace";
-    const VERSION: u32 = 1;
-    const READABLE_SINCE: u32 = 1;
-
-    type Rows = Table;
-
-    fn rows(&self) -> &Table {
-        &self.table
-    }
-
-    fn over(&self, table: Table) -> Self {
-        Self { table }
-    }
-
-    fn apply(&mut self, batch: &[Record]) -> Result<(), ApplyError> {
-        self.table.apply(batch, fold)
-    }
-}
+folded!(Trace, "trace", version 1, readable since 1, by fold);
 
 /// Reads traces. Cheap to clone.
 #[derive(Clone)]
