@@ -2,6 +2,8 @@
 //! us until it is acknowledged, and tells of nothing that we say whether it arrived. SOULSEEK.md 2.2, 22
 //! and 23.
 
+use tokio::sync::mpsc::error::TrySendError;
+
 use crate::client::Client;
 use crate::event::Event;
 use crate::session::Session;
@@ -34,7 +36,10 @@ impl Client {
         let request =
             ServerRequest::PrivateMessage { user: user.to_owned(), text: text.to_owned() };
         let session = self.session().map_err(|_| MessageError::SessionEnded)?;
-        session.try_tell_server(request).map_err(|_| MessageError::Busy)
+        session.try_tell_server(request).map_err(|error| match error {
+            TrySendError::Full(_) => MessageError::Busy,
+            TrySendError::Closed(_) => MessageError::SessionEnded,
+        })
     }
 
     /// Has the server not send a message again (code 23): once it is where no crash can lose it. Where

@@ -168,6 +168,8 @@ pub(crate) fn arrived(
             crate::peers::adopt(session, user, introduced);
         }
         ConnectionKind::File => crate::download::file_arrived(session, user, introduced.stream),
+        // Message connections are kept, so that they hear that nothing is shared with them.
+        ConnectionKind::Distributed if session.manners.banned.has_user(user) => {}
         ConnectionKind::Distributed => {
             let user = user.to_owned();
             let stream = introduced.stream;

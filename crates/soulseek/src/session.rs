@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -73,10 +74,6 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SessionEnded;
 
-/// The server has not taken earlier requests yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct QueueFull;
-
 /// What a session starts from.
 pub(crate) struct Founding {
     pub(crate) user: String,
@@ -142,8 +139,11 @@ impl Session {
     }
 
     /// Sends a request unless the server's queue is full.
-    pub(crate) fn try_tell_server(&self, request: ServerRequest) -> Result<(), QueueFull> {
-        self.to_server.try_send(request.encode()).map_err(|_| QueueFull)
+    pub(crate) fn try_tell_server(
+        &self,
+        request: ServerRequest,
+    ) -> Result<(), TrySendError<Vec<u8>>> {
+        self.to_server.try_send(request.encode())
     }
 
     /// Sends a request the server can do without when its queue is full.
