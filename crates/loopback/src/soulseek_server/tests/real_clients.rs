@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::bare::{Searcher, remember_speed, until};
 use super::tree::{ONE_CHILD, is_chain, member};
@@ -47,6 +47,13 @@ fn peer_called(
         .kill_on_drop(true)
         .spawn()
         .unwrap()
+}
+
+/// Waits until a client has said all that it had to say and ended well. In this order: to wait for it is
+/// to let go of its leash, and one that is still saying goodbye would break off.
+async fn ended_well(mut real: Child, mut lines: Lines<BufReader<ChildStdout>>) {
+    assert_eq!(timeout(LIMIT, lines.next_line()).await.unwrap().unwrap(), None);
+    assert!(real.wait().await.unwrap().success());
 }
 
 /// A port that is free on every address, because aioslsk listens on all of them. Below the ports that
@@ -277,7 +284,5 @@ async fn we_chat_with_aioslsk_and_keep_what_it_said_while_we_were_away() {
         let line = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap();
         assert_eq!(line, Some(format!("HEARD ada\t{text}")));
     }
-    // To wait for it is to let go of its leash, so it ends before that.
-    assert_eq!(timeout(LIMIT, lines.next_line()).await.unwrap().unwrap(), None);
-    assert!(real.wait().await.unwrap().success());
+    ended_well(real, lines).await;
 }

@@ -101,7 +101,7 @@ async fn real_client_pauses_and_resumes(script: &str) {
         }
     }
     assert!(offsets[0] == 0 && offsets[1] >= PAUSE as u64, "{offsets:?}");
-    assert!(real.wait().await.unwrap().success());
+    ended_well(real, lines).await;
 }
 
 #[tokio::test]
@@ -170,12 +170,12 @@ async fn takers(slots: usize, most: usize) {
     }
     let at_once = most_at_once(&mut uploads, 6).await;
     assert!(at_once <= most, "{at_once} at once");
-    for (mut child, mut lines, _out) in real {
+    for (child, mut lines, _out) in real {
         for _ in names {
             let line = timeout(LIMIT, lines.next_line()).await.unwrap().unwrap().unwrap();
             let (_, local) = line.strip_prefix("DONE ").unwrap().split_once('\t').unwrap();
             assert!(std::fs::read(local).unwrap() == content(SIZE), "{line}");
         }
-        assert!(child.wait().await.unwrap().success());
+        ended_well(child, lines).await;
     }
 }
