@@ -338,24 +338,27 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
             reply(link, &PeerMessage::UserInfo { info }).await;
         }
         PeerMessage::GetShareList {} => {
-            let Ok(_turn) = session.browsings.acquire().await else { return };
             let list = shown_to(session, user).list_for(user);
             match stored_frame(SHARE_LIST, list.length()) {
-                Some(frame) => sent(link.send_frame(frame, Some(list)).await),
+                Some(frame) => show(session, link, link.send_frame(frame, Some(list))).await,
                 None => tracing::warn!("our list is longer than any message"),
             }
         }
         PeerMessage::GetFolder { token, folder } => {
-            let Ok(_turn) = session.browsings.acquire().await else { return };
             let (shares, asking) = (shown_to(session, user), user.to_owned());
-            // A large folder takes a while to pack, and other connections should not wait for it.
-            let packing = tokio::task::spawn_blocking(move || {
-                let folders = shares.folder_for(&asking, &folder);
-                PeerMessage::Folder { contents: FolderContents { token, folder, folders } }.encode()
-            });
-            if let Ok(frame) = packing.await {
-                sent(link.send_frame(frame, None).await);
-            }
+            let packed_and_sent = async {
+                let turn = session.packings.acquire().await.map_err(|_| LinkClosed)?;
+                // A large folder takes a while to pack, and other connections should not wait for it.
+                let packing = tokio::task::spawn_blocking(move || {
+                    let folders = shares.folder_for(&asking, &folder);
+                    let contents = FolderContents { token, folder, folders };
+                    PeerMessage::Folder { contents }.encode()
+                });
+                let frame = packing.await.map_err(|_| LinkClosed)?;
+                drop(turn);
+                link.send_frame(frame, None).await
+            };
+            show(session, link, packed_and_sent).await;
         }
         PeerMessage::UserInfo { .. } => session.browses.answered(user, Asked::Info, message),
         PeerMessage::Folder { ref contents } => {
@@ -369,6 +372,21 @@ async fn act(session: &Arc<Session>, user: &str, link: &Link, message: PeerMessa
     }
 }
 
+/// Sends a list or a folder, which may be large, and whoever asked for it need not take it: at the limit
+/// the oldest of whoever has the most under way is broken off.
+async fn show(
+    session: &Session,
+    link: &Link,
+    sending: impl Future<Output = Result<(), LinkClosed>>,
+) {
+    let mut place = session.browsings.enter(link.address);
+    match place.within(sending).await {
+        Some(Ok(())) => {}
+        Some(Err(LinkClosed)) => tracing::debug!("a connection closed before it took our list"),
+        None => link.put_out.close(),
+    }
+}
+
 /// What somebody may see of our shares.
 fn shown_to(session: &Session, user: &str) -> Shares {
     if session.manners.banned.has_user(user) { Shares::default() } else { session.shares() }
@@ -378,12 +396,6 @@ fn shown_to(session: &Session, user: &str) -> Shares {
 fn stored_frame(code: u32, body: u64) -> Option<Vec<u8>> {
     let length = u32::try_from(body.checked_add(4)?).ok()?;
     Some([length.to_le_bytes(), code.to_le_bytes()].concat())
-}
-
-fn sent(list: Result<(), LinkClosed>) {
-    if list.is_err() {
-        tracing::debug!("a connection closed before it took our list");
-    }
 }
 
 async fn reply(link: &Link, message: &PeerMessage) {
@@ -410,15 +422,11 @@ pub(crate) fn test_link(session: &Arc<Session>, user: &str) -> mpsc::Receiver<Ve
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
-    use crate::attributes::Attributes;
     use crate::blocklist::Blocklist;
     use crate::manners::Manners;
     use crate::search::Search;
-    use crate::session::{offline, offline_with};
-    use crate::shares::SharedFile;
+    use crate::session::{BROWSINGS, offline, offline_with};
     use crate::wire::metered;
     use crate::wire::peer::{FileEntry, FolderEntry, SearchAnswer, ShareList};
 
@@ -520,30 +528,31 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_few_lists_are_on_their_way_at_once() {
-        let shares = Shares::new([SharedFile {
-            virtual_path: r"Music\Album\1.flac".to_owned(),
-            local_path: PathBuf::from("/nowhere"),
-            size: 1,
-            attributes: Attributes::default(),
-        }]);
-        let (session, _) = offline(shares);
-        // Every one of them is packed, and nobody takes it.
-        let links: Vec<_> = (0..20).map(link).collect();
-        for (at, (link, _)) in links.iter().enumerate() {
-            let (asked, link) = (Arc::clone(&session), link.clone());
-            let message = if at % 2 == 0 {
-                PeerMessage::GetShareList {}
-            } else {
-                PeerMessage::GetFolder { token: 1, folder: "Music".to_owned() }
+    async fn who_takes_many_lists_slowly_makes_room_for_others() {
+        let (session, _) = offline(Shares::default());
+        let slow = |number, address| {
+            let (mut link, outgoing) = link(number);
+            link.address = address;
+            let (asked, asking) = (Arc::clone(&session), link.clone());
+            let message = match number % 2 {
+                0 => PeerMessage::GetShareList {},
+                _ => PeerMessage::GetFolder { token: 1, folder: "Music".to_owned() },
             };
-            session.spawn(async move { act(&asked, "mallory", &link, message).await });
-        }
-        let waiting = || links.iter().filter(|(_, outgoing)| !outgoing.is_empty()).count();
-        while waiting() < 4 {
-            tokio::task::yield_now().await;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        assert_eq!(waiting(), 4);
+            session.spawn(async move { act(&asked, "mallory", &asking, message).await });
+            (link, outgoing)
+        };
+        // Nobody takes anything.
+        let (honest, _kept) = slow(0, IpAddr::from([10, 0, 0, 1]));
+        let many: Vec<_> = (1..=40).map(|number| slow(number, HERE)).collect();
+        let open = || many.iter().filter(|(link, _)| !link.put_out.is_closed()).count();
+        let settled = async {
+            while open() > BROWSINGS - 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), settled).await.expect("some make room");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(open(), BROWSINGS - 1);
+        assert!(!honest.put_out.is_closed());
     }
 }

@@ -31,9 +31,11 @@ const GREETINGS: usize = 128;
 const RETURN_CALLS: usize = 256;
 /// How many file connections may be about to say which file they bring.
 const FILE_GREETINGS: usize = 128;
-/// How many share lists and folders are packed and written at the same time. Each may be large, and
-/// whoever asks for one need not take it.
-const BROWSINGS: usize = 4;
+/// How many share lists and folders are on their way at the same time. Lists are read as they are sent;
+/// a folder is as large as its packed form.
+pub(crate) const BROWSINGS: usize = 16;
+/// How many folders are packed at the same time.
+const PACKINGS: usize = 2;
 
 /// State of one login.
 #[derive(Debug)]
@@ -62,7 +64,9 @@ pub(crate) struct Session {
     pub(crate) return_calls: Arc<Crowd<String>>,
     /// By address.
     pub(crate) file_greetings: Arc<Crowd<IpAddr>>,
-    pub(crate) browsings: Semaphore,
+    /// By address.
+    pub(crate) browsings: Arc<Crowd<IpAddr>>,
+    pub(crate) packings: Semaphore,
     /// To the task that keeps our place in the search network.
     pub(crate) distributed: NewsSender,
     to_server: mpsc::Sender<Vec<u8>>,
@@ -110,7 +114,8 @@ impl Session {
             greetings: Crowd::new(GREETINGS),
             return_calls: Crowd::new(RETURN_CALLS),
             file_greetings: Crowd::new(FILE_GREETINGS),
-            browsings: Semaphore::new(BROWSINGS),
+            browsings: Crowd::new(BROWSINGS),
+            packings: Semaphore::new(PACKINGS),
             distributed: founding.distributed,
             to_server: founding.to_server,
             tasks: Mutex::new(JoinSet::new()),
